@@ -1,1 +1,18 @@
-//! tus-core
+//! The tus 1.0.0 resumable upload protocol as pure state machines.
+
+pub mod checksum;
+pub mod chunk;
+pub mod concat;
+pub mod extension;
+pub mod header;
+pub mod length;
+pub mod metadata;
+mod url;
+
+pub use checksum::{Checksum, ChecksumAlgorithm};
+pub use chunk::{Chunk, ChunkRule};
+pub use concat::UploadConcat;
+pub use extension::{Extension, Extensions, ServerCapabilities};
+pub use length::UploadLength;
+pub use metadata::Metadata;
+pub use url::{MAX_URL_BYTES, UploadUrl, UrlError};

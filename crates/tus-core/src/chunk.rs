@@ -1,0 +1,148 @@
+//! [`ChunkRule`]: how long the body of one PATCH may be.
+
+/// The body of one PATCH: `len` bytes of the source from `start`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Chunk {
+    /// First byte, counted from the beginning of the upload.
+    pub start: u64,
+    /// Bytes; zero only for an empty PATCH.
+    pub len: u64,
+}
+
+impl Chunk {
+    /// The offset after the chunk.
+    #[must_use]
+    pub fn end(self) -> u64 {
+        self.start.saturating_add(self.len)
+    }
+}
+
+/// What a server wants of the length of a chunk, in bytes. The last chunk of an upload is exempt from `min` and
+/// `multiple_of`.
+///
+/// tus itself has no such rule (P-06 even prefers one PATCH for everything): see [`ChunkRule::FREE`]. Stream's rule stands
+/// in `stream-ingest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChunkRule {
+    /// Smallest chunk.
+    pub min_bytes: u64,
+    /// Largest chunk.
+    pub max_bytes: u64,
+    /// Every chunk is a multiple of this; at least 1.
+    pub multiple_of_bytes: u64,
+    /// What to use when nobody asks for another size.
+    pub preferred_bytes: u64,
+}
+
+impl ChunkRule {
+    /// Any length; 64 MiB by default: small enough that a server that drops broken chunks costs little, large enough that the
+    /// pause between two PATCHes does not show.
+    pub const FREE: Self =
+        Self { min_bytes: 1, max_bytes: u64::MAX, multiple_of_bytes: 1, preferred_bytes: 64 * 1024 * 1024 };
+
+    /// Checks a size that somebody asked for.
+    ///
+    /// # Errors
+    /// [`ChunkRuleError`] names the bound that is broken and the nearest size that holds.
+    pub fn check(&self, wanted_bytes: u64) -> Result<(), ChunkRuleError> {
+        let nearest_bytes = self.fit(wanted_bytes);
+        if nearest_bytes == wanted_bytes {
+            return Ok(());
+        }
+        Err(if wanted_bytes < self.min_bytes {
+            ChunkRuleError::TooSmall { min_bytes: self.min_bytes }
+        } else if wanted_bytes > self.max_bytes {
+            ChunkRuleError::TooLarge { max_bytes: self.max_bytes }
+        } else {
+            ChunkRuleError::NotAMultiple { of_bytes: self.multiple_of_bytes, nearest_bytes }
+        })
+    }
+
+    /// The largest allowed size that is not above `wanted_bytes`, or else the smallest allowed one.
+    #[must_use]
+    pub fn fit(&self, wanted_bytes: u64) -> u64 {
+        let multiple = self.multiple_of_bytes.max(1);
+        let wanted = wanted_bytes.clamp(self.min_bytes.max(1), self.max_bytes);
+        let down = wanted - wanted % multiple;
+        if down >= self.min_bytes.max(1) { down } else { down.saturating_add(multiple) }
+    }
+
+    /// The next chunk of an upload: about `wanted_bytes` long, within the rule; the rest when that is not more.
+    #[must_use]
+    pub fn next(&self, offset: u64, remaining: u64, wanted_bytes: u64) -> Chunk {
+        Chunk { start: offset, len: self.fit(wanted_bytes).min(remaining) }
+    }
+
+    /// Half of `size_bytes` within the rule, or `None` if that is not smaller.
+    #[must_use]
+    pub fn halve(&self, size_bytes: u64) -> Option<u64> {
+        let half = self.fit(size_bytes / 2);
+        (half < size_bytes).then_some(half)
+    }
+}
+
+/// A chunk size that the server's rule does not allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChunkRuleError {
+    /// Not a multiple of what the server counts in.
+    #[error("a chunk must be a multiple of {of_bytes} bytes; the nearest is {nearest_bytes}")]
+    NotAMultiple {
+        /// The unit.
+        of_bytes: u64,
+        /// The nearest allowed size.
+        nearest_bytes: u64,
+    },
+    /// Above the largest chunk.
+    #[error("a chunk may have at most {max_bytes} bytes")]
+    TooLarge {
+        /// The largest chunk.
+        max_bytes: u64,
+    },
+    /// Below the smallest chunk.
+    #[error("a chunk must have at least {min_bytes} bytes")]
+    TooSmall {
+        /// The smallest chunk.
+        min_bytes: u64,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: ChunkRule =
+        ChunkRule { min_bytes: 20, max_bytes: 100, multiple_of_bytes: 8, preferred_bytes: 48 };
+
+    #[test]
+    fn sizes_are_fitted_into_the_rule() {
+        assert_eq!(RULE.fit(50), 48);
+        assert_eq!(RULE.fit(0), 24);
+        assert_eq!(RULE.fit(20), 24);
+        assert_eq!(RULE.fit(u64::MAX), 96);
+        assert_eq!(ChunkRule::FREE.fit(0), 1);
+        assert_eq!(ChunkRule::FREE.fit(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn only_the_last_chunk_may_break_the_rule() {
+        assert_eq!(RULE.next(0, 1000, 50), Chunk { start: 0, len: 48 });
+        assert_eq!(RULE.next(48, 50, 50), Chunk { start: 48, len: 48 });
+        assert_eq!(RULE.next(96, 2, 50), Chunk { start: 96, len: 2 });
+    }
+
+    #[test]
+    fn a_refused_size_comes_with_the_bound_that_it_breaks() {
+        assert_eq!(RULE.check(48), Ok(()));
+        assert_eq!(RULE.check(50), Err(ChunkRuleError::NotAMultiple { of_bytes: 8, nearest_bytes: 48 }));
+        assert_eq!(RULE.check(8), Err(ChunkRuleError::TooSmall { min_bytes: 20 }));
+        assert_eq!(RULE.check(104), Err(ChunkRuleError::TooLarge { max_bytes: 100 }));
+    }
+
+    #[test]
+    fn halving_ends_at_the_smallest_chunk() {
+        assert_eq!(RULE.halve(96), Some(48));
+        assert_eq!(RULE.halve(48), Some(24));
+        assert_eq!(RULE.halve(24), None);
+    }
+}
