@@ -7,6 +7,8 @@ pub mod extension;
 pub mod header;
 pub mod length;
 pub mod metadata;
+pub mod rejection;
+pub mod retry;
 mod url;
 
 pub use checksum::{Checksum, ChecksumAlgorithm};
@@ -15,4 +17,6 @@ pub use concat::UploadConcat;
 pub use extension::{Extension, Extensions, ServerCapabilities};
 pub use length::UploadLength;
 pub use metadata::Metadata;
+pub use rejection::{Advice, Meaning, Rejection};
+pub use retry::{Backoff, RetryPolicy};
 pub use url::{MAX_URL_BYTES, UploadUrl, UrlError};

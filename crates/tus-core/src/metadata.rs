@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
-use base64::engine::{DecodePaddingMode, general_purpose};
+use base64::engine::DecodePaddingMode;
 use http::HeaderValue;
 
 /// What the text names Base64 and clients in the field send: the standard alphabet, with or without its padding (MD-04).
@@ -105,7 +105,7 @@ impl fmt::Display for Metadata {
             let comma = if index > 0 { "," } else { "" };
             write!(f, "{comma}{key}")?;
             if !value.is_empty() {
-                write!(f, " {}", base64::display::Base64Display::new(value, &general_purpose::STANDARD))?;
+                write!(f, " {}", base64::display::Base64Display::new(value, &STANDARD))?;
             }
         }
         Ok(())
