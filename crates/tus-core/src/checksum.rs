@@ -59,7 +59,10 @@ impl FromStr for ChecksumAlgorithm {
     type Err = ChecksumError;
 
     fn from_str(name: &str) -> Result<Self, ChecksumError> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or(ChecksumError::UnknownAlgorithm)
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
+            .ok_or(ChecksumError::UnknownAlgorithm)
     }
 }
 
@@ -90,12 +93,17 @@ impl Digester {
     #[must_use]
     pub fn finish(self) -> Checksum {
         match self.0 {
-            State::Crc32(hasher) => {
-                Checksum::new(ChecksumAlgorithm::Crc32, hasher.finalize().to_be_bytes().to_vec())
-            }
+            State::Crc32(hasher) => Checksum::new(
+                ChecksumAlgorithm::Crc32,
+                hasher.finalize().to_be_bytes().to_vec(),
+            ),
             State::Md5(hasher) => Checksum::new(ChecksumAlgorithm::Md5, hasher.finalize().to_vec()),
-            State::Sha1(hasher) => Checksum::new(ChecksumAlgorithm::Sha1, hasher.finalize().to_vec()),
-            State::Sha256(hasher) => Checksum::new(ChecksumAlgorithm::Sha256, hasher.finalize().to_vec()),
+            State::Sha1(hasher) => {
+                Checksum::new(ChecksumAlgorithm::Sha1, hasher.finalize().to_vec())
+            }
+            State::Sha256(hasher) => {
+                Checksum::new(ChecksumAlgorithm::Sha256, hasher.finalize().to_vec())
+            }
         }
     }
 }
@@ -165,7 +173,10 @@ mod tests {
         let mut digester = ChecksumAlgorithm::Sha1.digester();
         digester.update(b"hello ");
         digester.update(b"world");
-        assert_eq!(digester.finish().to_string(), "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0=");
+        assert_eq!(
+            digester.finish().to_string(),
+            "sha1 Kq5sNclPz7QV2+lfQIuc6R7oRu0="
+        );
     }
 
     #[test]
@@ -180,8 +191,14 @@ mod tests {
 
     #[test]
     fn an_unknown_algorithm_is_told_apart_from_a_bad_value() {
-        assert_eq!(Checksum::parse("sha512 YQ=="), Err(ChecksumError::UnknownAlgorithm));
-        assert_eq!(Checksum::parse("SHA1 YQ=="), Err(ChecksumError::UnknownAlgorithm));
+        assert_eq!(
+            Checksum::parse("sha512 YQ=="),
+            Err(ChecksumError::UnknownAlgorithm)
+        );
+        assert_eq!(
+            Checksum::parse("SHA1 YQ=="),
+            Err(ChecksumError::UnknownAlgorithm)
+        );
         assert_eq!(Checksum::parse("sha1"), Err(ChecksumError::Malformed));
         assert_eq!(Checksum::parse("sha1 *"), Err(ChecksumError::Malformed));
     }

@@ -37,8 +37,12 @@ pub struct ChunkRule {
 impl ChunkRule {
     /// Any length; 64 MiB by default: small enough that a server that drops broken chunks costs little, large enough that the
     /// pause between two PATCHes does not show.
-    pub const FREE: Self =
-        Self { min_bytes: 1, max_bytes: u64::MAX, multiple_of_bytes: 1, preferred_bytes: 64 * 1024 * 1024 };
+    pub const FREE: Self = Self {
+        min_bytes: 1,
+        max_bytes: u64::MAX,
+        multiple_of_bytes: 1,
+        preferred_bytes: 64 * 1024 * 1024,
+    };
 
     /// Checks a size that somebody asked for.
     ///
@@ -50,11 +54,18 @@ impl ChunkRule {
             return Ok(());
         }
         Err(if wanted_bytes < self.min_bytes {
-            ChunkRuleError::TooSmall { min_bytes: self.min_bytes }
+            ChunkRuleError::TooSmall {
+                min_bytes: self.min_bytes,
+            }
         } else if wanted_bytes > self.max_bytes {
-            ChunkRuleError::TooLarge { max_bytes: self.max_bytes }
+            ChunkRuleError::TooLarge {
+                max_bytes: self.max_bytes,
+            }
         } else {
-            ChunkRuleError::NotAMultiple { of_bytes: self.multiple_of_bytes, nearest_bytes }
+            ChunkRuleError::NotAMultiple {
+                of_bytes: self.multiple_of_bytes,
+                nearest_bytes,
+            }
         })
     }
 
@@ -64,13 +75,20 @@ impl ChunkRule {
         let multiple = self.multiple_of_bytes.max(1);
         let wanted = wanted_bytes.clamp(self.min_bytes.max(1), self.max_bytes);
         let down = wanted - wanted % multiple;
-        if down >= self.min_bytes.max(1) { down } else { down.saturating_add(multiple) }
+        if down >= self.min_bytes.max(1) {
+            down
+        } else {
+            down.saturating_add(multiple)
+        }
     }
 
     /// The next chunk of an upload: about `wanted_bytes` long, within the rule; the rest when that is not more.
     #[must_use]
     pub fn next(&self, offset: u64, remaining: u64, wanted_bytes: u64) -> Chunk {
-        Chunk { start: offset, len: self.fit(wanted_bytes).min(remaining) }
+        Chunk {
+            start: offset,
+            len: self.fit(wanted_bytes).min(remaining),
+        }
     }
 
     /// Half of `size_bytes` within the rule, or `None` if that is not smaller.
@@ -111,8 +129,12 @@ pub enum ChunkRuleError {
 mod tests {
     use super::*;
 
-    const RULE: ChunkRule =
-        ChunkRule { min_bytes: 20, max_bytes: 100, multiple_of_bytes: 8, preferred_bytes: 48 };
+    const RULE: ChunkRule = ChunkRule {
+        min_bytes: 20,
+        max_bytes: 100,
+        multiple_of_bytes: 8,
+        preferred_bytes: 48,
+    };
 
     #[test]
     fn sizes_are_fitted_into_the_rule() {
@@ -134,9 +156,21 @@ mod tests {
     #[test]
     fn a_refused_size_comes_with_the_bound_that_it_breaks() {
         assert_eq!(RULE.check(48), Ok(()));
-        assert_eq!(RULE.check(50), Err(ChunkRuleError::NotAMultiple { of_bytes: 8, nearest_bytes: 48 }));
-        assert_eq!(RULE.check(8), Err(ChunkRuleError::TooSmall { min_bytes: 20 }));
-        assert_eq!(RULE.check(104), Err(ChunkRuleError::TooLarge { max_bytes: 100 }));
+        assert_eq!(
+            RULE.check(50),
+            Err(ChunkRuleError::NotAMultiple {
+                of_bytes: 8,
+                nearest_bytes: 48
+            })
+        );
+        assert_eq!(
+            RULE.check(8),
+            Err(ChunkRuleError::TooSmall { min_bytes: 20 })
+        );
+        assert_eq!(
+            RULE.check(104),
+            Err(ChunkRuleError::TooLarge { max_bytes: 100 })
+        );
     }
 
     #[test]

@@ -23,8 +23,16 @@ impl UploadConcat {
             return Ok(Self::Partial);
         }
         let urls = text.strip_prefix("final;").ok_or(ConcatError)?;
-        let parts: Vec<String> = urls.split(' ').filter(|url| !url.is_empty()).map(str::to_owned).collect();
-        if parts.is_empty() { Err(ConcatError) } else { Ok(Self::Final(parts)) }
+        let parts: Vec<String> = urls
+            .split(' ')
+            .filter(|url| !url.is_empty())
+            .map(str::to_owned)
+            .collect();
+        if parts.is_empty() {
+            Err(ConcatError)
+        } else {
+            Ok(Self::Final(parts))
+        }
     }
 
     /// The header value.
@@ -61,7 +69,10 @@ mod tests {
 
     #[test]
     fn both_kinds_survive_the_wire() {
-        let whole = UploadConcat::Final(vec!["/files/a".into(), "https://example.com/files/b?x=1".into()]);
+        let whole = UploadConcat::Final(vec![
+            "/files/a".into(),
+            "https://example.com/files/b?x=1".into(),
+        ]);
         for concat in [UploadConcat::Partial, whole] {
             let header = concat.to_header().unwrap();
             assert_eq!(UploadConcat::parse(header.to_str().unwrap()), Ok(concat));
@@ -70,9 +81,20 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused() {
-        for bad in ["", "final", "final;", "final; ", "Partial", "part", "partial;/a"] {
+        for bad in [
+            "",
+            "final",
+            "final;",
+            "final; ",
+            "Partial",
+            "part",
+            "partial;/a",
+        ] {
             assert_eq!(UploadConcat::parse(bad), Err(ConcatError), "{bad:?}");
         }
-        assert_eq!(UploadConcat::Final(vec!["/a b".into()]).to_header(), Err(ConcatError));
+        assert_eq!(
+            UploadConcat::Final(vec!["/a b".into()]).to_header(),
+            Err(ConcatError)
+        );
     }
 }

@@ -90,7 +90,9 @@ impl Extensions {
 
     /// The members in the order of the text.
     pub fn iter(self) -> impl Iterator<Item = Extension> {
-        Extension::ALL.into_iter().filter(move |extension| self.has(*extension))
+        Extension::ALL
+            .into_iter()
+            .filter(move |extension| self.has(*extension))
     }
 }
 
@@ -126,36 +128,64 @@ impl ServerCapabilities {
         if !header::list(versions).any(|version| version == "1.0.0") {
             return None;
         }
-        let names = header::text(headers, &header::TUS_EXTENSION).ok().flatten().unwrap_or("");
+        let names = header::text(headers, &header::TUS_EXTENSION)
+            .ok()
+            .flatten()
+            .unwrap_or("");
         let extensions = header::list(names)
-            .filter_map(|name| Extension::ALL.into_iter().find(|extension| extension.name() == name))
+            .filter_map(|name| {
+                Extension::ALL
+                    .into_iter()
+                    .find(|extension| extension.name() == name)
+            })
             .collect();
-        let algorithms = header::text(headers, &header::TUS_CHECKSUM_ALGORITHM).ok().flatten().unwrap_or("");
+        let algorithms = header::text(headers, &header::TUS_CHECKSUM_ALGORITHM)
+            .ok()
+            .flatten()
+            .unwrap_or("");
         Some(Self {
             extensions,
-            max_size_bytes: header::integer(headers, &header::TUS_MAX_SIZE).ok().flatten(),
-            checksum_algorithms: header::list(algorithms).filter_map(|name| name.parse().ok()).collect(),
+            max_size_bytes: header::integer(headers, &header::TUS_MAX_SIZE)
+                .ok()
+                .flatten(),
+            checksum_algorithms: header::list(algorithms)
+                .filter_map(|name| name.parse().ok())
+                .collect(),
         })
     }
 
     /// Writes the headers of an answer to OPTIONS (O-02, O-03, G-08).
     pub fn write(&self, headers: &mut HeaderMap) {
         headers.insert(header::TUS_VERSION, header::VERSION);
-        insert_list(headers, header::TUS_EXTENSION, self.extensions.iter().map(Extension::name));
+        insert_list(
+            headers,
+            header::TUS_EXTENSION,
+            self.extensions.iter().map(Extension::name),
+        );
         if let Some(max) = self.max_size_bytes {
             headers.insert(header::TUS_MAX_SIZE, header::from_integer(max));
         }
         if self.extensions.has(Extension::Checksum) {
-            let names = self.checksum_algorithms.iter().map(|algorithm| algorithm.name());
+            let names = self
+                .checksum_algorithms
+                .iter()
+                .map(|algorithm| algorithm.name());
             insert_list(headers, header::TUS_CHECKSUM_ALGORITHM, names);
         }
     }
 }
 
-fn insert_list<'a>(headers: &mut HeaderMap, name: http::HeaderName, elements: impl Iterator<Item = &'a str>) {
+fn insert_list<'a>(
+    headers: &mut HeaderMap,
+    name: http::HeaderName,
+    elements: impl Iterator<Item = &'a str>,
+) {
     let list = elements.collect::<Vec<_>>().join(",");
     if !list.is_empty() {
-        headers.insert(name, HeaderValue::try_from(list).expect("names are visible ASCII"));
+        headers.insert(
+            name,
+            HeaderValue::try_from(list).expect("names are visible ASCII"),
+        );
     }
 }
 
@@ -166,7 +196,9 @@ mod tests {
     #[test]
     fn what_a_server_says_is_read_back() {
         let said = ServerCapabilities {
-            extensions: [Extension::Creation, Extension::Checksum].into_iter().collect(),
+            extensions: [Extension::Creation, Extension::Checksum]
+                .into_iter()
+                .collect(),
             max_size_bytes: Some(30),
             checksum_algorithms: vec![ChecksumAlgorithm::Sha1],
         };
@@ -191,9 +223,18 @@ mod tests {
     #[test]
     fn unknown_extensions_are_left_out() {
         let mut headers = HeaderMap::new();
-        headers.insert(header::TUS_VERSION, HeaderValue::from_static("2.0.0, 1.0.0"));
-        headers.insert(header::TUS_EXTENSION, HeaderValue::from_static("creation , getting"));
+        headers.insert(
+            header::TUS_VERSION,
+            HeaderValue::from_static("2.0.0, 1.0.0"),
+        );
+        headers.insert(
+            header::TUS_EXTENSION,
+            HeaderValue::from_static("creation , getting"),
+        );
         let read = ServerCapabilities::from_headers(&headers).unwrap();
-        assert_eq!(read.extensions.iter().collect::<Vec<_>>(), [Extension::Creation]);
+        assert_eq!(
+            read.extensions.iter().collect::<Vec<_>>(),
+            [Extension::Creation]
+        );
     }
 }

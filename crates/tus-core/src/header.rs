@@ -12,7 +12,8 @@ use crate::length::UploadLength;
 pub const VERSION: HeaderValue = HeaderValue::from_static("1.0.0");
 
 /// The `Content-Type` of every body that carries upload bytes (P-02, CW-04).
-pub const OFFSET_OCTET_STREAM: HeaderValue = HeaderValue::from_static("application/offset+octet-stream");
+pub const OFFSET_OCTET_STREAM: HeaderValue =
+    HeaderValue::from_static("application/offset+octet-stream");
 
 /// `Tus-Resumable` (G-02).
 pub const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
@@ -59,11 +60,16 @@ pub enum HeaderError {
 /// [`HeaderError`] when it is there twice or is not visible ASCII.
 pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, HeaderError> {
     let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
     if values.next().is_some() {
         return Err(HeaderError::Repeated(name.clone()));
     }
-    value.to_str().map(Some).map_err(|_| HeaderError::Invalid(name.clone()))
+    value
+        .to_str()
+        .map(Some)
+        .map_err(|_| HeaderError::Invalid(name.clone()))
 }
 
 /// A non-negative integer: digits only, no sign, no exponent, at most `u64::MAX`.
@@ -71,8 +77,12 @@ pub fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a 
 /// # Errors
 /// [`HeaderError`] for everything else.
 pub fn integer(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, HeaderError> {
-    let Some(text) = text(headers, name)? else { return Ok(None) };
-    parse_integer(text).map(Some).ok_or_else(|| HeaderError::Invalid(name.clone()))
+    let Some(text) = text(headers, name)? else {
+        return Ok(None);
+    };
+    parse_integer(text)
+        .map(Some)
+        .ok_or_else(|| HeaderError::Invalid(name.clone()))
 }
 
 /// `Upload-Offset` (G-11).
@@ -102,8 +112,12 @@ pub fn upload_length(headers: &HeaderMap) -> Result<Option<UploadLength>, Header
 /// # Errors
 /// [`HeaderError`] when it is there and is not a date.
 pub fn upload_expires(headers: &HeaderMap) -> Result<Option<SystemTime>, HeaderError> {
-    let Some(text) = text(headers, &UPLOAD_EXPIRES)? else { return Ok(None) };
-    httpdate::parse_http_date(text).map(Some).map_err(|_| HeaderError::Invalid(UPLOAD_EXPIRES))
+    let Some(text) = text(headers, &UPLOAD_EXPIRES)? else {
+        return Ok(None);
+    };
+    httpdate::parse_http_date(text)
+        .map(Some)
+        .map_err(|_| HeaderError::Invalid(UPLOAD_EXPIRES))
 }
 
 /// The essence of `Content-Type`, without parameters.
@@ -123,7 +137,9 @@ pub fn is_html(headers: &HeaderMap) -> bool {
 
 /// A comma-separated list, blanks around the elements removed, empty elements left out (G-06, G-07).
 pub fn list(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').map(str::trim).filter(|element| !element.is_empty())
+    text.split(',')
+        .map(str::trim)
+        .filter(|element| !element.is_empty())
 }
 
 /// `value` as a header value.
@@ -162,9 +178,22 @@ mod tests {
 
     #[test]
     fn an_integer_is_digits_and_nothing_else() {
-        for bad in ["", "-1", "+1", "1e3", "0x1", " 1", "1.0", "18446744073709551616"] {
+        for bad in [
+            "",
+            "-1",
+            "+1",
+            "1e3",
+            "0x1",
+            " 1",
+            "1.0",
+            "18446744073709551616",
+        ] {
             let map = headers(&[(&UPLOAD_OFFSET, bad)]);
-            assert_eq!(upload_offset(&map), Err(HeaderError::Invalid(UPLOAD_OFFSET)), "{bad:?}");
+            assert_eq!(
+                upload_offset(&map),
+                Err(HeaderError::Invalid(UPLOAD_OFFSET)),
+                "{bad:?}"
+            );
         }
         let map = headers(&[(&UPLOAD_OFFSET, "18446744073709551615")]);
         assert_eq!(upload_offset(&map), Ok(Some(u64::MAX)));
@@ -174,32 +203,55 @@ mod tests {
     #[test]
     fn two_headers_are_never_one() {
         let map = headers(&[(&UPLOAD_OFFSET, "1"), (&UPLOAD_OFFSET, "1")]);
-        assert_eq!(upload_offset(&map), Err(HeaderError::Repeated(UPLOAD_OFFSET)));
+        assert_eq!(
+            upload_offset(&map),
+            Err(HeaderError::Repeated(UPLOAD_OFFSET))
+        );
     }
 
     #[test]
     fn a_length_is_known_or_deferred_and_never_both() {
-        assert_eq!(upload_length(&headers(&[(&UPLOAD_LENGTH, "7")])), Ok(Some(UploadLength::Known(7))));
-        assert_eq!(upload_length(&headers(&[(&UPLOAD_DEFER_LENGTH, "1")])), Ok(Some(UploadLength::Deferred)));
+        assert_eq!(
+            upload_length(&headers(&[(&UPLOAD_LENGTH, "7")])),
+            Ok(Some(UploadLength::Known(7)))
+        );
+        assert_eq!(
+            upload_length(&headers(&[(&UPLOAD_DEFER_LENGTH, "1")])),
+            Ok(Some(UploadLength::Deferred))
+        );
         assert_eq!(upload_length(&HeaderMap::new()), Ok(None));
         assert!(upload_length(&headers(&[(&UPLOAD_DEFER_LENGTH, "2")])).is_err());
-        assert!(upload_length(&headers(&[(&UPLOAD_LENGTH, "7"), (&UPLOAD_DEFER_LENGTH, "1")])).is_err());
+        assert!(
+            upload_length(&headers(&[
+                (&UPLOAD_LENGTH, "7"),
+                (&UPLOAD_DEFER_LENGTH, "1")
+            ]))
+            .is_err()
+        );
     }
 
     #[test]
     fn an_expiry_is_read_in_all_three_forms_and_written_in_one() {
         let time = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        for form in
-            ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"]
-        {
-            assert_eq!(upload_expires(&headers(&[(&UPLOAD_EXPIRES, form)])), Ok(Some(time)));
+        for form in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(
+                upload_expires(&headers(&[(&UPLOAD_EXPIRES, form)])),
+                Ok(Some(time))
+            );
         }
         assert_eq!(from_time(time), "Sun, 06 Nov 1994 08:49:37 GMT");
     }
 
     #[test]
     fn html_is_seen_whatever_its_parameters() {
-        assert!(is_html(&headers(&[(&CONTENT_TYPE, "Text/HTML; charset=utf-8")])));
+        assert!(is_html(&headers(&[(
+            &CONTENT_TYPE,
+            "Text/HTML; charset=utf-8"
+        )])));
         assert!(!is_html(&headers(&[(&CONTENT_TYPE, "application/json")])));
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod checksum;
 pub mod chunk;
+pub mod client;
 pub mod concat;
 pub mod extension;
 pub mod header;
@@ -9,6 +10,7 @@ pub mod length;
 pub mod metadata;
 pub mod rejection;
 pub mod retry;
+pub mod server;
 mod url;
 
 pub use checksum::{Checksum, ChecksumAlgorithm};

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use base64::Engine;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use http::HeaderValue;
 
 /// What the text names Base64 and clients in the field send: the standard alphabet, with or without its padding (MD-04).
@@ -45,18 +45,26 @@ impl Metadata {
     /// The value of a key, as bytes; empty for a key without value.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&[u8]> {
-        self.pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_slice())
+        self.pairs
+            .iter()
+            .find(|(known, _)| known == key)
+            .map(|(_, value)| value.as_slice())
     }
 
     /// As [`get`](Self::get), whatever the case of the key: how Stream compares (MD-14).
     #[must_use]
     pub fn get_ignoring_case(&self, key: &str) -> Option<&[u8]> {
-        self.pairs.iter().find(|(known, _)| known.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_slice())
+        self.pairs
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(key))
+            .map(|(_, value)| value.as_slice())
     }
 
     /// The pairs in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.pairs.iter().map(|(key, value)| (key.as_str(), value.as_slice()))
+        self.pairs
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_slice()))
     }
 
     /// Whether there is nothing to send.
@@ -91,7 +99,9 @@ impl Metadata {
             if metadata.get(key).is_some() {
                 return Err(MetadataError::Repeated(key.to_owned()));
             }
-            let value = LENIENT.decode(value).map_err(|_| MetadataError::Value(key.to_owned()))?;
+            let value = LENIENT
+                .decode(value)
+                .map_err(|_| MetadataError::Value(key.to_owned()))?;
             metadata.pairs.push((key.to_owned(), value));
         }
         Ok(metadata)
@@ -105,7 +115,11 @@ impl fmt::Display for Metadata {
             let comma = if index > 0 { "," } else { "" };
             write!(f, "{comma}{key}")?;
             if !value.is_empty() {
-                write!(f, " {}", base64::display::Base64Display::new(value, &STANDARD))?;
+                write!(
+                    f,
+                    " {}",
+                    base64::display::Base64Display::new(value, &STANDARD)
+                )?;
             }
         }
         Ok(())
@@ -114,7 +128,12 @@ impl fmt::Display for Metadata {
 
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.iter().map(|(key, value)| (key, String::from_utf8_lossy(value)))).finish()
+        f.debug_map()
+            .entries(
+                self.iter()
+                    .map(|(key, value)| (key, String::from_utf8_lossy(value))),
+            )
+            .finish()
     }
 }
 
@@ -163,14 +182,20 @@ mod tests {
         let metadata = Metadata::parse(text).unwrap();
         assert_eq!(metadata.get("maxDurationSeconds"), Some(&b"600"[..]));
         assert_eq!(metadata.get("requiresignedurls"), Some(&b""[..]));
-        assert_eq!(metadata.get_ignoring_case("EXPIRY"), Some(&b"2024-02-27T07:20:50Z"[..]));
+        assert_eq!(
+            metadata.get_ignoring_case("EXPIRY"),
+            Some(&b"2024-02-27T07:20:50Z"[..])
+        );
         assert_eq!(metadata.to_string(), text);
     }
 
     #[test]
     fn a_key_may_end_in_a_blank_and_elements_may_follow_one() {
         let metadata = Metadata::parse("a YQ==, b ,c").unwrap();
-        assert_eq!(metadata.iter().collect::<Vec<_>>(), [("a", &b"a"[..]), ("b", b""), ("c", b"")]);
+        assert_eq!(
+            metadata.iter().collect::<Vec<_>>(),
+            [("a", &b"a"[..]), ("b", b""), ("c", b"")]
+        );
     }
 
     #[test]

@@ -133,7 +133,15 @@ const fn row(
     why: &'static str,
     text: &'static str,
 ) -> Row {
-    Row { status, meaning, create, head, patch, why, text }
+    Row {
+        status,
+        meaning,
+        create,
+        head,
+        patch,
+        why,
+        text,
+    }
 }
 
 /// The table. Where a status stands in several rows, the first one is what a client reads; each meaning stands once.
@@ -174,7 +182,10 @@ impl Meaning {
     /// Never: a test holds that each meaning has its row.
     #[must_use]
     pub fn row(self) -> &'static Row {
-        TABLE.iter().find(|row| row.meaning == self).expect("each meaning has its row")
+        TABLE
+            .iter()
+            .find(|row| row.meaning == self)
+            .expect("each meaning has its row")
     }
 
     /// The status that says it.
@@ -220,7 +231,10 @@ impl Rejection {
     /// A rejection that says what exactly was wrong.
     #[must_use]
     pub fn because(meaning: Meaning, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { meaning, detail: Some(detail.into()) }
+        Self {
+            meaning,
+            detail: Some(detail.into()),
+        }
     }
 
     /// The status that answers the request.
@@ -232,7 +246,10 @@ impl Rejection {
 
 impl From<Meaning> for Rejection {
     fn from(meaning: Meaning) -> Self {
-        Self { meaning, detail: None }
+        Self {
+            meaning,
+            detail: None,
+        }
     }
 }
 
@@ -259,8 +276,18 @@ mod tests {
     #[test]
     fn each_meaning_stands_once_and_the_table_is_in_order() {
         for (index, row) in TABLE.iter().enumerate() {
-            assert_eq!(TABLE.iter().filter(|other| other.meaning == row.meaning).count(), 1, "{row:?}");
-            assert!(index == 0 || TABLE[index - 1].status <= row.status, "{row:?}");
+            assert_eq!(
+                TABLE
+                    .iter()
+                    .filter(|other| other.meaning == row.meaning)
+                    .count(),
+                1,
+                "{row:?}"
+            );
+            assert!(
+                index == 0 || TABLE[index - 1].status <= row.status,
+                "{row:?}"
+            );
             assert_eq!(row.meaning.status().as_u16(), row.status);
         }
     }
@@ -269,7 +296,11 @@ mod tests {
     fn rows_of_one_status_give_one_advice() {
         for row in TABLE {
             let read = row_of(status(row.status)).unwrap();
-            assert_eq!((row.create, row.head, row.patch), (read.create, read.head, read.patch), "{row:?}");
+            assert_eq!(
+                (row.create, row.head, row.patch),
+                (read.create, read.head, read.patch),
+                "{row:?}"
+            );
         }
     }
 

@@ -42,13 +42,20 @@ impl RetryPolicy {
     /// Sets [`max_refusals`](Self::max_refusals).
     #[must_use]
     pub fn with_max_refusals(self, max_refusals: u32) -> Self {
-        Self { max_refusals, ..self }
+        Self {
+            max_refusals,
+            ..self
+        }
     }
 
     /// Sets [`first_wait`](Self::first_wait) and [`max_wait`](Self::max_wait).
     #[must_use]
     pub fn with_waits(self, first_wait: Duration, max_wait: Duration) -> Self {
-        Self { first_wait, max_wait, ..self }
+        Self {
+            first_wait,
+            max_wait,
+            ..self
+        }
     }
 }
 
@@ -70,7 +77,10 @@ impl Backoff {
     /// A backoff with its own sequence of random numbers.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { attempt: 0, random: seed }
+        Self {
+            attempt: 0,
+            random: seed,
+        }
     }
 
     /// Waits taken since the last [`reset`](Self::reset).
@@ -112,7 +122,10 @@ pub fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
     if let Some(seconds) = header::parse_integer(text) {
         return Some(Duration::from_secs(seconds));
     }
-    httpdate::parse_http_date(text).ok()?.duration_since(wall).ok()
+    httpdate::parse_http_date(text)
+        .ok()?
+        .duration_since(wall)
+        .ok()
 }
 
 #[cfg(test)]
@@ -140,7 +153,9 @@ mod tests {
     fn one_seed_gives_one_sequence_and_two_seeds_differ() {
         let waits = |seed| {
             let mut backoff = Backoff::new(seed);
-            (0..5).map(|_| backoff.next_wait(&RetryPolicy::DEFAULT)).collect::<Vec<_>>()
+            (0..5)
+                .map(|_| backoff.next_wait(&RetryPolicy::DEFAULT))
+                .collect::<Vec<_>>()
         };
         assert_eq!(waits(1), waits(1));
         assert_ne!(waits(1), waits(2));
@@ -155,7 +170,10 @@ mod tests {
             retry_after(&headers, now)
         };
         assert_eq!(wish("5"), Some(Duration::from_secs(5)));
-        assert_eq!(wish("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(10)));
+        assert_eq!(
+            wish("Sun, 06 Nov 1994 08:49:37 GMT"),
+            Some(Duration::from_secs(10))
+        );
         assert_eq!(wish("Sun, 06 Nov 1994 08:49:00 GMT"), None);
         assert_eq!(wish("-1"), None);
         assert_eq!(wish("soon"), None);

@@ -86,6 +86,18 @@ impl UploadUrl {
         self.url.origin().ascii_serialization()
     }
 
+    /// The same path and query at the scheme, host and port of `other`: for a server that is known to move, such as an
+    /// emulator that is started on another port for each run.
+    ///
+    /// # Errors
+    /// [`UrlError`] if the result is no URL, which two valid URLs do not bring about.
+    pub fn at_origin_of(&self, other: &Self) -> Result<Self, UrlError> {
+        let mut url = other.url.clone();
+        url.set_path(self.url.path());
+        url.set_query(self.url.query());
+        Self::from_url(url)
+    }
+
     /// Whether both have the same scheme, host and port.
     #[must_use]
     pub fn same_origin(&self, other: &Self) -> bool {
@@ -115,16 +127,23 @@ fn is_private(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(ip)) => is_private_ip(IpAddr::V4(ip)),
-        Some(Host::Ipv6(ip)) => is_private_ip(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4)),
+        Some(Host::Ipv6(ip)) => {
+            is_private_ip(ip.to_ipv4_mapped().map_or(IpAddr::V6(ip), IpAddr::V4))
+        }
         None => false,
     }
 }
 
 fn is_private_ip(ip: IpAddr) -> bool {
     match ip {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified(),
+        IpAddr::V4(ip) => {
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified()
+        }
         IpAddr::V6(ip) => {
-            ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified()
+            ip.is_loopback()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || ip.is_unspecified()
         }
     }
 }
@@ -166,9 +185,18 @@ mod tests {
 
     #[test]
     fn a_relative_location_is_resolved_against_the_request_and_keeps_its_query() {
-        assert_eq!(base().resolve("x1?tusv2=true").unwrap().expose(), "https://api.example.com/files/x1?tusv2=true");
-        assert_eq!(base().resolve("/up/x").unwrap().expose(), "https://api.example.com/up/x");
-        assert_eq!(base().resolve("//other.example/x").unwrap().expose(), "https://other.example/x");
+        assert_eq!(
+            base().resolve("x1?tusv2=true").unwrap().expose(),
+            "https://api.example.com/files/x1?tusv2=true"
+        );
+        assert_eq!(
+            base().resolve("/up/x").unwrap().expose(),
+            "https://api.example.com/up/x"
+        );
+        assert_eq!(
+            base().resolve("//other.example/x").unwrap().expose(),
+            "https://other.example/x"
+        );
     }
 
     #[test]
@@ -186,13 +214,26 @@ mod tests {
         ] {
             assert_eq!(base().resolve(location), Err(error), "{location}");
         }
-        assert_eq!(base().resolve(&"x".repeat(9 * 1024)), Err(UrlError::TooLong));
+        assert_eq!(
+            base().resolve(&"x".repeat(9 * 1024)),
+            Err(UrlError::TooLong)
+        );
     }
 
     #[test]
     fn a_private_endpoint_may_name_private_uploads() {
         let endpoint = UploadUrl::parse("http://127.0.0.1:1080/files/").unwrap();
         assert!(endpoint.resolve("http://127.0.0.1:1080/files/a").is_ok());
+    }
+
+    #[test]
+    fn an_upload_follows_a_server_that_moved() {
+        let old = UploadUrl::parse("http://127.0.0.1:1/files/a?x=1").unwrap();
+        let new = UploadUrl::parse("http://127.0.0.1:2/files/").unwrap();
+        assert_eq!(
+            old.at_origin_of(&new).unwrap().expose(),
+            "http://127.0.0.1:2/files/a?x=1"
+        );
     }
 
     #[test]

@@ -1,0 +1,226 @@
+//! What the answers to POST, HEAD and PATCH mean when they are not refusals.
+
+use http::header::LOCATION;
+use http::{HeaderMap, Response, StatusCode};
+
+use super::event::{Event, RetryReason};
+use super::failure::{Failure, Violation};
+use super::upload::{Next, Now, Upload};
+use super::verdict::Verdict;
+use crate::header;
+use crate::length::UploadLength;
+use crate::rejection::Phase;
+use crate::url::UrlError;
+
+/// Times that the offset may fall over the whole upload.
+const MAX_REWINDS: u32 = 3;
+/// The longest kept header, in bytes: an id, not a document.
+const MAX_TAG_BYTES: usize = 1024;
+
+impl Upload {
+    /// The answer to POST (CR-08 … CR-10).
+    pub(super) fn on_created(&mut self, head: &Response<()>, verdict: Option<Verdict>, now: Now) {
+        let status = head.status();
+        if status != StatusCode::CREATED {
+            if status.is_success() {
+                return self.foreign(Phase::Create, status, now);
+            }
+            return self.refused(Phase::Create, head, verdict, now);
+        }
+        let Some(creation) = &self.plan.creation else {
+            return;
+        };
+        let asked = self
+            .redirected
+            .as_ref()
+            .map_or(&creation.url, |(url, _)| url);
+        let location = match head.headers().get(LOCATION).map(|value| value.to_str()) {
+            Some(Ok(location)) => asked.resolve(location).map_err(Some),
+            Some(Err(_)) => Err(Some(UrlError::ControlCharacter)),
+            None => Err(None),
+        };
+        let url = match location {
+            Ok(url) => std::sync::Arc::new(url),
+            Err(error) => {
+                self.events.push_back(Event::PossibleOrphan);
+                return self.fail(Failure::Violation(Violation::Location(error)));
+            }
+        };
+        self.redirected = None;
+        self.keep(head.headers());
+        self.warn_of_version(head.headers());
+        let expires = header::upload_expires(head.headers()).ok().flatten();
+        self.url = Some(url.clone());
+        self.offset = 0;
+        self.reached = Some(0);
+        self.events.push_back(Event::Created {
+            url,
+            tags: self.tags.clone(),
+            expires,
+        });
+        self.progressed(now);
+        self.continue_or_finish(); // CR-06: nothing to send is complete at once
+    }
+
+    /// The answer to HEAD (H-01 … H-04).
+    pub(super) fn on_synced(&mut self, head: &Response<()>, verdict: Option<Verdict>, now: Now) {
+        let status = head.status();
+        if !status.is_success() {
+            return self.refused(Phase::Head, head, verdict, now);
+        }
+        let offset = match header::upload_offset(head.headers()) {
+            Ok(Some(offset)) if !header::is_html(head.headers()) => offset,
+            _ => return self.foreign(Phase::Head, status, now),
+        };
+        match header::upload_length(head.headers()) {
+            Ok(Some(UploadLength::Known(theirs))) if theirs != self.plan.length => {
+                let ours = self.plan.length;
+                return self.fail(Failure::Violation(Violation::LengthDiffers {
+                    ours,
+                    theirs,
+                }));
+            }
+            Ok(_) => {}
+            Err(_) => return self.foreign(Phase::Head, status, now),
+        }
+        let limit = self
+            .reached
+            .unwrap_or(self.plan.length)
+            .min(self.plan.length);
+        if offset > limit {
+            return self.fail(Failure::Violation(Violation::OffsetBeyond {
+                offset,
+                limit,
+            }));
+        }
+        self.redirected = None;
+        self.warn_of_version(head.headers());
+        self.note_expiry(head.headers());
+        let first = self.reached.is_none();
+        self.reached = self.reached.max(Some(offset));
+        if !self.believe(offset, now) {
+            return;
+        }
+        if first {
+            self.events.push_back(Event::Resumed { offset });
+        }
+        self.continue_or_finish();
+    }
+
+    /// The answer to PATCH (P-07, P-08).
+    pub(super) fn on_patched(&mut self, head: &Response<()>, verdict: Option<Verdict>, now: Now) {
+        let status = head.status();
+        if !status.is_success() {
+            return self.refused(Phase::Patch, head, verdict, now);
+        }
+        let Some(chunk) = self.in_flight.take() else {
+            return;
+        };
+        self.redirected = None;
+        let offset = match header::upload_offset(head.headers()) {
+            Ok(Some(offset)) if !header::is_html(head.headers()) => offset,
+            _ => {
+                self.tally.foreign += 1;
+                if self.tally.foreign >= 2 {
+                    return self.fail(Failure::NotTus {
+                        phase: Phase::Patch,
+                        status,
+                    });
+                }
+                return self.go(Next::Sync);
+            }
+        };
+        // An offset that fell, or that lies beyond what was sent, is not believed here: HEAD decides.
+        if !(chunk.start..=chunk.end()).contains(&offset) {
+            return self.go(Next::Sync);
+        }
+        self.warn_of_version(head.headers());
+        self.note_expiry(head.headers());
+        if offset == chunk.start && chunk.len > 0 {
+            return self.idle(now);
+        }
+        if offset == self.plan.length {
+            self.keep(head.headers()); // Stream names the video once more on the answer that completes it
+        }
+        self.offset = offset;
+        self.events.push_back(Event::Acked { offset });
+        self.progressed(now);
+        self.continue_or_finish();
+    }
+
+    /// A success that accepted nothing: legal, but it must not become a loop.
+    fn idle(&mut self, now: Now) {
+        self.tally.idle_patches += 1;
+        if self.tally.idle_patches > self.plan.retry.max_refusals {
+            let refusals = self.tally.idle_patches;
+            return self.fail(Failure::OutOfRetries {
+                refusals,
+                last: RetryReason::NoProgress,
+            });
+        }
+        self.wait(RetryReason::NoProgress, Next::Sync, None, now);
+    }
+
+    /// Takes the server's offset as the truth, forwards or backwards. `false` if that ended the upload.
+    fn believe(&mut self, offset: u64, now: Now) -> bool {
+        let from = self.offset;
+        if offset < from {
+            self.events.push_back(Event::Rewound { from, to: offset });
+            self.tally.rewinds += 1;
+            if self.tally.rewinds >= MAX_REWINDS {
+                self.fail(Failure::Violation(Violation::Rewinding));
+                return false;
+            }
+        }
+        if offset < self.available_from {
+            let available_from = self.available_from;
+            self.fail(Failure::SourcePassed {
+                offset,
+                available_from,
+            });
+            return false;
+        }
+        self.offset = offset;
+        if offset > from {
+            self.events.push_back(Event::Acked { offset });
+            self.progressed(now);
+        }
+        true
+    }
+
+    fn continue_or_finish(&mut self) {
+        if self.offset == self.plan.length {
+            self.finish();
+        } else {
+            self.go(Next::Patch);
+        }
+    }
+
+    fn keep(&mut self, headers: &HeaderMap) {
+        for name in &self.plan.keep_headers {
+            let Some(text) = headers.get(name).and_then(|value| value.to_str().ok()) else {
+                continue;
+            };
+            if text.len() > MAX_TAG_BYTES {
+                continue;
+            }
+            match self.tags.iter_mut().find(|(known, _)| known == name) {
+                Some((_, old)) => text.clone_into(old),
+                None => self.tags.push((name.clone(), text.to_owned())),
+            }
+        }
+    }
+
+    fn note_expiry(&mut self, headers: &HeaderMap) {
+        if let Ok(Some(at)) = header::upload_expires(headers) {
+            self.events.push_back(Event::Expires { at });
+        }
+    }
+
+    fn warn_of_version(&mut self, headers: &HeaderMap) {
+        if !self.tally.version_warned && !headers.contains_key(header::TUS_RESUMABLE) {
+            self.tally.version_warned = true;
+            self.events.push_back(Event::VersionMissing);
+        }
+    }
+}

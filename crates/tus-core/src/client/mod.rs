@@ -1,0 +1,19 @@
+//! The client side: [`Upload`], a machine that says what to send and is told what came back.
+
+mod answers;
+mod event;
+mod exchange;
+mod failure;
+mod plan;
+#[cfg(test)]
+mod tests;
+mod upload;
+mod verdict;
+mod waiting;
+
+pub use event::{Event, RetryReason};
+pub use exchange::Exchange;
+pub use failure::{Failure, Violation};
+pub use plan::{Creation, Start, UploadPlan};
+pub use upload::{Fault, Now, Outcome, Reconciled, Step, Upload};
+pub use verdict::{Verdict, VerdictKind};

@@ -1,0 +1,130 @@
+//! What an upload sets out to do.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName};
+
+use crate::chunk::ChunkRule;
+use crate::metadata::Metadata;
+use crate::retry::RetryPolicy;
+use crate::url::UploadUrl;
+
+/// The POST that makes a new upload.
+#[derive(Debug, Clone)]
+pub struct Creation {
+    /// Where it goes (CR-03).
+    pub url: UploadUrl,
+    /// What travels in `Upload-Metadata`.
+    pub metadata: Metadata,
+    /// Further headers of this one request, such as Stream's `Upload-Creator`. No credentials: those are bound to origins,
+    /// and attached by whoever sends.
+    pub headers: HeaderMap,
+}
+
+/// Where an upload begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// Nothing is known: create it.
+    Create,
+    /// A creation was intended earlier and its outcome is unknown: reconcile first, then create.
+    Doubt,
+    /// The upload's URL is known: ask for its offset.
+    Resume {
+        /// Where the upload lives.
+        url: UploadUrl,
+        /// The last offset that an earlier run knew of. A hint: it only decides whether a lower offset is reported.
+        offset: u64,
+    },
+}
+
+/// All that [`Upload`](super::Upload) has to know before it starts.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct UploadPlan {
+    /// Where to begin. Default [`Start::Create`].
+    pub start: Start,
+    /// How to create it; `None` for a one-time upload URL, which can be used but never made anew.
+    pub creation: Option<Arc<Creation>>,
+    /// Total bytes.
+    pub length: u64,
+    /// What the server wants of a chunk. Default [`ChunkRule::FREE`].
+    pub chunk_rule: ChunkRule,
+    /// Bytes per PATCH, fitted into the rule. Default: what the rule prefers.
+    pub chunk_bytes: Option<u64>,
+    /// When to wait and when to stop.
+    pub retry: RetryPolicy,
+    /// Headers of the creation's answer that are reported in [`Event::Created`](super::Event::Created) and kept.
+    pub keep_headers: Vec<HeaderName>,
+    /// The seed of the waits' jitter. Default 0: give each upload its own.
+    pub seed: u64,
+}
+
+impl UploadPlan {
+    /// A new upload of `length` bytes.
+    #[must_use]
+    pub fn create(creation: Creation, length: u64) -> Self {
+        Self::new(Start::Create, Some(creation), length)
+    }
+
+    /// An upload that was created earlier, or by somebody else. Without `creation` it is never made anew.
+    #[must_use]
+    pub fn resume(url: UploadUrl, creation: Option<Creation>, length: u64) -> Self {
+        Self::new(Start::Resume { url, offset: 0 }, creation, length)
+    }
+
+    fn new(start: Start, creation: Option<Creation>, length: u64) -> Self {
+        Self {
+            start,
+            creation: creation.map(Arc::new),
+            length,
+            chunk_rule: ChunkRule::FREE,
+            chunk_bytes: None,
+            retry: RetryPolicy::DEFAULT,
+            keep_headers: Vec::new(),
+            seed: 0,
+        }
+    }
+
+    /// Sets [`start`](Self::start).
+    #[must_use]
+    pub fn with_start(self, start: Start) -> Self {
+        Self { start, ..self }
+    }
+
+    /// Sets [`chunk_rule`](Self::chunk_rule).
+    #[must_use]
+    pub fn with_chunk_rule(self, chunk_rule: ChunkRule) -> Self {
+        Self { chunk_rule, ..self }
+    }
+
+    /// Sets [`chunk_bytes`](Self::chunk_bytes).
+    #[must_use]
+    pub fn with_chunk_bytes(self, chunk_bytes: Option<u64>) -> Self {
+        Self {
+            chunk_bytes,
+            ..self
+        }
+    }
+
+    /// Sets [`retry`](Self::retry).
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    /// Sets [`keep_headers`](Self::keep_headers).
+    #[must_use]
+    pub fn with_keep_headers(self, keep_headers: Vec<HeaderName>) -> Self {
+        Self {
+            keep_headers,
+            ..self
+        }
+    }
+
+    /// Sets [`seed`](Self::seed).
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+}

@@ -1,0 +1,661 @@
+//! The machine, answered by hand.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderName, HeaderValue, Method, Request, Response};
+
+use super::*;
+use crate::chunk::{Chunk, ChunkRule};
+use crate::metadata::Metadata;
+use crate::rejection::Phase;
+use crate::retry::RetryPolicy;
+use crate::url::UploadUrl;
+
+const ENDPOINT: &str = "https://tus.example/files/";
+const UPLOAD: &str = "https://tus.example/files/1?tusv2=true";
+const LENGTH: u64 = 100;
+
+fn url(text: &str) -> UploadUrl {
+    UploadUrl::parse(text).unwrap()
+}
+
+fn creation() -> Creation {
+    let mut metadata = Metadata::new();
+    metadata.insert("name", "a.mp4").unwrap();
+    Creation {
+        url: url(ENDPOINT),
+        metadata,
+        headers: http::HeaderMap::new(),
+    }
+}
+
+/// A machine in hand-wound time.
+struct Bench {
+    upload: Upload,
+    now: Now,
+    events: Vec<Event>,
+}
+
+impl Bench {
+    fn new(plan: UploadPlan) -> Self {
+        let rule = ChunkRule {
+            min_bytes: 10,
+            max_bytes: 40,
+            multiple_of_bytes: 10,
+            preferred_bytes: 40,
+        };
+        let keep = vec![HeaderName::from_static("stream-media-id")];
+        let plan = plan.with_chunk_rule(rule).with_keep_headers(keep);
+        let now = Now {
+            instant: Instant::now(),
+            wall: SystemTime::UNIX_EPOCH,
+        };
+        Self {
+            upload: Upload::new(plan),
+            now,
+            events: Vec::new(),
+        }
+    }
+
+    fn creating() -> Self {
+        Self::new(UploadPlan::create(creation(), LENGTH))
+    }
+
+    fn resuming() -> Self {
+        Self::new(UploadPlan::resume(url(UPLOAD), Some(creation()), LENGTH))
+    }
+
+    /// A machine that has just been told offset 0 by HEAD.
+    fn patching() -> Self {
+        let mut bench = Self::resuming();
+        bench.answer(200, &[("upload-offset", "0")]);
+        bench
+    }
+
+    /// The next step, all waits slept through.
+    fn step(&mut self) -> Step {
+        loop {
+            match self.upload.step(self.now) {
+                Step::WaitUntil(until) => self.now.instant = until,
+                step => return step,
+            }
+        }
+    }
+
+    fn sent(&mut self) -> (Request<()>, Exchange) {
+        match self.step() {
+            Step::Send(exchange) => (exchange.head(), exchange),
+            other => panic!("a request was expected, not {other:?}"),
+        }
+    }
+
+    fn method(&mut self) -> Method {
+        self.sent().0.method().clone()
+    }
+
+    fn answer(&mut self, status: u16, headers: &[(&'static str, &str)]) {
+        self.judged(status, headers, None);
+    }
+
+    fn judged(&mut self, status: u16, headers: &[(&'static str, &str)], verdict: Option<Verdict>) {
+        let _ = self.sent();
+        let mut response = Response::new(());
+        *response.status_mut() = status.try_into().unwrap();
+        response
+            .headers_mut()
+            .insert("tus-resumable", HeaderValue::from_static("1.0.0"));
+        for (name, value) in headers {
+            response.headers_mut().append(*name, value.parse().unwrap());
+        }
+        self.upload.on_response(&response, verdict, self.now);
+        self.drain();
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        let _ = self.sent();
+        self.upload.on_fault(fault, self.now);
+        self.drain();
+    }
+
+    fn reconciled(&mut self, found: Reconciled) {
+        assert!(
+            matches!(self.step(), Step::Reconcile),
+            "a question to the service was expected"
+        );
+        self.upload.on_reconciled(found, self.now);
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        while let Some(event) = self.upload.poll_event() {
+            self.events.push(event);
+        }
+    }
+
+    fn failure(&mut self) -> Failure {
+        match self.step() {
+            Step::Done(Outcome::Failed(failure)) => failure,
+            other => panic!("a failure was expected, not {other:?}"),
+        }
+    }
+
+    fn assert_finished(&mut self) {
+        let step = self.step();
+        assert!(matches!(step, Step::Done(Outcome::Finished)), "{step:?}");
+    }
+
+    fn waits(&self) -> usize {
+        self.events
+            .iter()
+            .filter(|event| matches!(event, Event::Retry { .. }))
+            .count()
+    }
+}
+
+#[test]
+fn an_upload_is_created_and_sent_chunk_by_chunk() {
+    let mut bench = Bench::creating();
+    let (post, _) = bench.sent();
+    assert_eq!(
+        (post.method(), post.uri().to_string().as_str()),
+        (&Method::POST, ENDPOINT)
+    );
+    assert_eq!(post.headers()["upload-length"], "100");
+    assert_eq!(post.headers()["upload-metadata"], "name YS5tcDQ=");
+    assert_eq!(post.headers()["tus-resumable"], "1.0.0");
+
+    bench.answer(
+        201,
+        &[("location", "1?tusv2=true"), ("stream-media-id", "abc")],
+    );
+    let Some(Event::Created { url, tags, .. }) = bench.events.first() else {
+        panic!("{:?}", bench.events)
+    };
+    assert_eq!(url.expose(), UPLOAD);
+    assert_eq!(tags[0].1, "abc");
+
+    for (offset, len) in [(0, 40), (40, 40), (80, 20)] {
+        let (patch, exchange) = bench.sent();
+        assert_eq!(patch.method(), Method::PATCH);
+        assert_eq!(
+            patch.headers()["content-type"],
+            "application/offset+octet-stream"
+        );
+        assert_eq!(patch.headers()["upload-offset"], offset.to_string());
+        assert_eq!(patch.headers()["content-length"], len.to_string());
+        assert_eq!(exchange.chunk, Some(Chunk { start: offset, len }));
+        bench.answer(204, &[("upload-offset", &(offset + len).to_string())]);
+    }
+    bench.assert_finished();
+}
+
+#[test]
+fn nothing_to_send_is_complete_at_creation() {
+    let mut bench = Bench::new(UploadPlan::create(creation(), 0));
+    bench.answer(201, &[("location", "/files/1")]);
+    bench.assert_finished();
+}
+
+#[test]
+fn a_resume_asks_once_and_goes_on_from_the_servers_offset() {
+    let mut bench = Bench::resuming();
+    assert_eq!(bench.method(), Method::HEAD);
+    bench.answer(200, &[("upload-offset", "60"), ("upload-length", "100")]);
+    assert!(bench.events.contains(&Event::Resumed { offset: 60 }));
+    let (_, exchange) = bench.sent();
+    assert_eq!(exchange.chunk, Some(Chunk { start: 60, len: 40 }));
+}
+
+#[test]
+fn a_lost_last_answer_ends_without_another_patch() {
+    let mut bench = Bench::resuming();
+    bench.answer(200, &[("upload-offset", "100")]);
+    bench.assert_finished();
+}
+
+#[test]
+fn every_fault_of_a_patch_leads_to_head() {
+    for fault in [Fault::NotSent, Fault::MaybeSent, Fault::NoAnswer] {
+        let mut bench = Bench::patching();
+        bench.fault(fault);
+        assert_eq!(bench.method(), Method::HEAD, "{fault:?}");
+    }
+}
+
+#[test]
+fn the_first_break_is_asked_about_at_once_and_the_second_after_a_wait() {
+    let mut bench = Bench::patching();
+    let start = bench.now.instant;
+    bench.fault(Fault::MaybeSent);
+    bench.answer(200, &[("upload-offset", "0")]);
+    assert_eq!(bench.now.instant, start);
+    bench.fault(Fault::MaybeSent);
+    let _ = bench.sent();
+    assert!(bench.now.instant > start);
+}
+
+#[test]
+fn an_answer_that_is_late_gets_twice_the_time_next() {
+    let mut bench = Bench::patching();
+    assert_eq!(bench.sent().1.answer_factor, 1);
+    bench.fault(Fault::NoAnswer);
+    assert_eq!(bench.sent().1.answer_factor, 2);
+    bench.answer(200, &[("upload-offset", "40")]);
+    assert_eq!(bench.sent().1.answer_factor, 1);
+    bench.answer(204, &[("upload-offset", "80")]);
+    assert_eq!(
+        bench.sent().1.answer_factor,
+        5,
+        "the last chunk gets more time, and progress resets the doubling"
+    );
+}
+
+#[test]
+fn a_failed_head_is_never_a_reason_to_create_anew() {
+    for status in [500, 502, 503, 520, 408, 423, 429] {
+        let mut bench = Bench::resuming();
+        for _ in 0..5 {
+            bench.answer(status, &[]);
+            assert_eq!(bench.method(), Method::HEAD, "{status}");
+        }
+        bench.answer(200, &[("upload-offset", "60")]);
+        assert_eq!(bench.method(), Method::PATCH, "{status}");
+    }
+}
+
+#[test]
+fn a_gone_upload_is_created_anew_once() {
+    let mut bench = Bench::resuming();
+    bench.answer(404, &[]);
+    assert_eq!(bench.method(), Method::POST);
+    bench.answer(201, &[("location", "2")]);
+    bench.fault(Fault::MaybeSent);
+    bench.answer(410, &[]);
+    assert!(matches!(bench.failure(), Failure::Gone { .. }));
+}
+
+#[test]
+fn a_one_time_url_is_never_made_anew() {
+    let mut bench = Bench::new(UploadPlan::resume(url(UPLOAD), None, LENGTH));
+    bench.answer(404, &[]);
+    assert!(matches!(bench.failure(), Failure::Gone { .. }));
+}
+
+#[test]
+fn an_upload_that_vanishes_after_its_last_byte_is_asked_about_before_anything_is_created() {
+    let vanished = || {
+        let mut bench = Bench::resuming();
+        bench.answer(200, &[("upload-offset", "80")]);
+        bench.fault(Fault::MaybeSent);
+        bench.answer(404, &[]);
+        bench
+    };
+    let mut bench = vanished();
+    bench.reconciled(Reconciled::Complete);
+    bench.assert_finished();
+
+    let mut bench = vanished();
+    bench.reconciled(Reconciled::Absent);
+    assert_eq!(bench.method(), Method::POST);
+
+    let mut bench = vanished();
+    bench.reconciled(Reconciled::Unknown);
+    assert!(matches!(bench.failure(), Failure::Vanished { .. }));
+}
+
+#[test]
+fn a_conflict_is_asked_about_at_once_then_after_a_wait_then_never_again() {
+    let mut bench = Bench::patching();
+    let mut heads = 0;
+    for round in 0..3 {
+        bench.answer(409, &[]);
+        assert_eq!(bench.waits(), round.min(1));
+        if round < 2 {
+            heads += 1;
+            bench.answer(200, &[("upload-offset", "0")]);
+        }
+    }
+    assert_eq!(bench.failure(), Failure::AnotherWriter);
+    assert_eq!(heads, 2);
+}
+
+#[test]
+fn the_servers_offset_wins_forwards() {
+    let mut bench = Bench::patching();
+    bench.fault(Fault::MaybeSent);
+    bench.answer(200, &[("upload-offset", "40")]);
+    assert!(bench.events.contains(&Event::Acked { offset: 40 }));
+    assert_eq!(bench.sent().1.chunk, Some(Chunk { start: 40, len: 40 }));
+}
+
+#[test]
+fn the_servers_offset_wins_backwards_and_the_third_time_is_too_much() {
+    let mut bench = Bench::patching();
+    for to in [0, 0] {
+        bench.answer(204, &[("upload-offset", "40")]);
+        bench.fault(Fault::MaybeSent);
+        bench.answer(200, &[("upload-offset", &to.to_string())]);
+        assert!(bench.events.contains(&Event::Rewound { from: 40, to }));
+        assert_eq!(bench.sent().1.chunk, Some(Chunk { start: 0, len: 40 }));
+    }
+    bench.answer(204, &[("upload-offset", "40")]);
+    bench.fault(Fault::MaybeSent);
+    bench.answer(200, &[("upload-offset", "0")]);
+    assert_eq!(bench.failure(), Failure::Violation(Violation::Rewinding));
+}
+
+#[test]
+fn a_source_that_cannot_go_back_fails_instead_of_sending_other_bytes() {
+    let mut bench = Bench::patching();
+    bench.answer(204, &[("upload-offset", "40")]);
+    bench.upload.forget_below(30);
+    bench.fault(Fault::MaybeSent);
+    bench.answer(200, &[("upload-offset", "0")]);
+    assert_eq!(
+        bench.failure(),
+        Failure::SourcePassed {
+            offset: 0,
+            available_from: 30
+        }
+    );
+}
+
+#[test]
+fn a_chunk_that_was_kept_in_part_is_continued_from_there() {
+    let mut bench = Bench::patching();
+    bench.answer(204, &[("upload-offset", "25")]);
+    assert_eq!(bench.sent().1.chunk, Some(Chunk { start: 25, len: 40 }));
+}
+
+#[test]
+fn an_offset_that_cannot_be_is_not_believed() {
+    let mut bench = Bench::patching();
+    bench.answer(204, &[("upload-offset", "99")]);
+    assert_eq!(
+        bench.method(),
+        Method::HEAD,
+        "an answer to PATCH is checked by HEAD"
+    );
+    bench.answer(200, &[("upload-offset", "99")]);
+    let violation = Violation::OffsetBeyond {
+        offset: 99,
+        limit: 40,
+    };
+    assert_eq!(bench.failure(), Failure::Violation(violation));
+
+    let mut bench = Bench::resuming();
+    bench.answer(200, &[("upload-offset", "101")]);
+    assert!(matches!(
+        bench.failure(),
+        Failure::Violation(Violation::OffsetBeyond { .. })
+    ));
+}
+
+#[test]
+fn an_upload_of_another_length_is_not_ours() {
+    let mut bench = Bench::resuming();
+    bench.answer(200, &[("upload-offset", "0"), ("upload-length", "7")]);
+    assert_eq!(
+        bench.failure(),
+        Failure::Violation(Violation::LengthDiffers {
+            ours: 100,
+            theirs: 7
+        })
+    );
+}
+
+#[test]
+fn a_login_page_is_never_a_success() {
+    let html = [("content-type", "text/html"), ("upload-offset", "40")];
+    let mut bench = Bench::patching();
+    bench.answer(200, &html);
+    assert_eq!(bench.upload.offset(), 0);
+    assert_eq!(bench.method(), Method::HEAD);
+    bench.answer(200, &html);
+    assert!(matches!(bench.failure(), Failure::NotTus { .. }));
+
+    let mut bench = Bench::creating();
+    bench.answer(200, &[("content-type", "text/html")]);
+    bench.answer(200, &[("content-type", "text/html")]);
+    assert!(matches!(
+        bench.failure(),
+        Failure::NotTus {
+            phase: Phase::Create,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_creation_that_was_not_sent_is_sent_again_without_a_question() {
+    let mut bench = Bench::creating();
+    bench.fault(Fault::NotSent);
+    assert_eq!(bench.method(), Method::POST);
+    assert!(!bench.events.contains(&Event::PossibleOrphan));
+}
+
+#[test]
+fn a_lost_answer_to_a_creation_is_reconciled_before_it_is_repeated() {
+    let mut bench = Bench::creating();
+    bench.fault(Fault::MaybeSent);
+    bench.reconciled(Reconciled::Absent);
+    assert_eq!(bench.method(), Method::POST);
+    assert!(!bench.events.contains(&Event::PossibleOrphan));
+}
+
+#[test]
+fn where_nobody_can_tell_a_lost_creation_is_repeated_once_and_reported() {
+    let mut bench = Bench::creating();
+    bench.fault(Fault::MaybeSent);
+    bench.reconciled(Reconciled::Unknown);
+    assert!(bench.events.contains(&Event::PossibleOrphan));
+    assert_eq!(bench.method(), Method::POST);
+    bench.fault(Fault::MaybeSent);
+    bench.reconciled(Reconciled::Unknown);
+    assert_eq!(bench.failure(), Failure::CreationUnclear);
+}
+
+#[test]
+fn an_intent_found_after_a_crash_is_reconciled_first() {
+    let mut bench = Bench::new(UploadPlan::create(creation(), LENGTH).with_start(Start::Doubt));
+    bench.reconciled(Reconciled::Pending);
+    bench.reconciled(Reconciled::Absent);
+    assert_eq!(bench.method(), Method::POST);
+}
+
+#[test]
+fn too_many_requests_is_waited_out_as_announced() {
+    let mut bench = Bench::patching();
+    let start = bench.now.instant;
+    bench.answer(429, &[("retry-after", "5")]);
+    assert_eq!(bench.method(), Method::HEAD);
+    let waited = bench.now.instant - start;
+    assert!(
+        waited >= Duration::from_secs(5) && waited < Duration::from_secs(6),
+        "{waited:?}"
+    );
+}
+
+#[test]
+fn a_wait_beyond_patience_stops_and_says_when_to_come_back() {
+    let mut bench = Bench::patching();
+    bench.answer(503, &[("retry-after", "99999")]);
+    let failure = bench.failure();
+    assert!(matches!(failure, Failure::ComeBack { after, .. } if after.as_secs() == 99_999));
+    assert!(failure.is_resumable());
+}
+
+#[test]
+fn a_dead_network_costs_time_only_and_patience_ends_it() {
+    let policy = RetryPolicy::DEFAULT.with_patience(Duration::from_secs(20 * 60));
+    let mut bench = Bench::new(UploadPlan::resume(url(UPLOAD), None, LENGTH).with_retry(policy));
+    let start = bench.now.instant;
+    let mut tries = 0;
+    while let Step::Send(_) = bench.step() {
+        bench.fault(Fault::NotSent);
+        tries += 1;
+    }
+    assert!(tries > 15, "{tries} tries");
+    assert_eq!(
+        bench.now.instant - start,
+        policy.patience,
+        "the last try comes when patience ends"
+    );
+    assert!(matches!(bench.failure(), Failure::OutOfPatience { .. }));
+}
+
+#[test]
+fn refusals_count_and_progress_forgives_them() {
+    let mut bench = Bench::patching();
+    for _ in 0..10 {
+        bench.answer(500, &[]);
+    }
+    bench.answer(200, &[("upload-offset", "40")]);
+    for _ in 0..10 {
+        bench.answer(500, &[]);
+    }
+    assert!(matches!(bench.step(), Step::Send(_)));
+    bench.answer(500, &[]);
+    assert!(matches!(
+        bench.failure(),
+        Failure::OutOfRetries { refusals: 11, .. }
+    ));
+}
+
+#[test]
+fn a_chunk_that_is_too_large_is_halved_within_the_rule_then_it_is_over() {
+    let mut bench = Bench::patching();
+    for expected in [40, 20, 10] {
+        assert_eq!(bench.sent().1.chunk.unwrap().len, expected);
+        bench.answer(413, &[]);
+        if expected > 10 {
+            bench.answer(200, &[("upload-offset", "0")]);
+        }
+    }
+    assert!(matches!(bench.failure(), Failure::Refused { .. }));
+}
+
+#[test]
+fn a_damaged_chunk_is_sent_again_three_times() {
+    let mut bench = Bench::patching();
+    for _ in 0..3 {
+        bench.answer(460, &[]);
+        bench.answer(200, &[("upload-offset", "0")]);
+    }
+    bench.answer(460, &[]);
+    assert_eq!(bench.failure(), Failure::Damaged);
+}
+
+#[test]
+fn credentials_stop_it_at_once_and_resumably() {
+    for status in [401, 403] {
+        let mut bench = Bench::creating();
+        bench.answer(status, &[]);
+        let failure = bench.failure();
+        assert!(matches!(failure, Failure::Credentials { .. }), "{failure}");
+        assert!(failure.is_resumable());
+    }
+}
+
+#[test]
+fn the_services_words_overrule_the_status_and_reach_the_message() {
+    let full = Verdict {
+        kind: Some(VerdictKind::StorageFull),
+        code: Some(10011),
+        message: "storage full".into(),
+    };
+    let mut bench = Bench::creating();
+    bench.judged(413, &[], Some(full));
+    assert_eq!(bench.method(), Method::POST, "space may come back");
+
+    let used = Verdict {
+        kind: Some(VerdictKind::AlreadyUsed),
+        code: None,
+        message: "already used".into(),
+    };
+    let mut bench = Bench::resuming();
+    bench.judged(404, &[], Some(used));
+    assert!(bench.failure().to_string().ends_with("already used"));
+}
+
+#[test]
+fn redirects_keep_the_method_and_end_after_five() {
+    let mut bench = Bench::patching();
+    for hop in 1..=5 {
+        bench.answer(307, &[("location", "https://other.example/x")]);
+        let (request, _) = bench.sent();
+        assert_eq!(
+            (request.method(), request.uri().host()),
+            (&Method::PATCH, Some("other.example")),
+            "{hop}"
+        );
+    }
+    bench.answer(307, &[("location", "https://other.example/x")]);
+    assert!(matches!(
+        bench.failure(),
+        Failure::Violation(Violation::Redirect(_))
+    ));
+
+    for (status, location) in [
+        (302, "https://other.example/"),
+        (307, "http://tus.example/x"),
+        (307, ""),
+    ] {
+        let mut bench = Bench::patching();
+        let headers = [("location", location)];
+        bench.answer(status, if location.is_empty() { &[] } else { &headers });
+        assert!(
+            matches!(bench.failure(), Failure::Violation(Violation::Redirect(_))),
+            "{status} {location}"
+        );
+    }
+}
+
+#[test]
+fn a_creation_without_a_usable_location_is_reported_as_a_possible_orphan() {
+    for location in [None, Some("javascript:1"), Some("http://tus.example/1")] {
+        let mut bench = Bench::creating();
+        let headers: Vec<_> = location
+            .map(|location| ("location", location))
+            .into_iter()
+            .collect();
+        bench.answer(201, &headers);
+        assert!(bench.events.contains(&Event::PossibleOrphan));
+        assert!(matches!(
+            bench.failure(),
+            Failure::Violation(Violation::Location(_))
+        ));
+    }
+}
+
+#[test]
+fn a_step_is_the_same_until_it_is_fed() {
+    let mut bench = Bench::patching();
+    let first = bench.sent().1.chunk;
+    bench.upload.set_chunk_bytes(20);
+    assert_eq!(bench.sent().1.chunk, first);
+    bench.answer(204, &[("upload-offset", "40")]);
+    assert_eq!(bench.sent().1.chunk, Some(Chunk { start: 40, len: 20 }));
+}
+
+#[test]
+fn a_server_without_tus_resumable_is_accepted_and_mentioned_once() {
+    let mut upload = Bench::resuming();
+    let _ = upload.sent();
+    for _ in 0..2 {
+        let mut response = Response::new(());
+        response
+            .headers_mut()
+            .insert("upload-offset", HeaderValue::from_static("0"));
+        upload.upload.on_response(&response, None, upload.now);
+        upload.drain();
+        upload.fault(Fault::MaybeSent);
+        let _ = upload.sent();
+    }
+    let warned = upload
+        .events
+        .iter()
+        .filter(|event| **event == Event::VersionMissing)
+        .count();
+    assert_eq!(warned, 1);
+}

@@ -1,0 +1,331 @@
+//! Waiting, patience, and what an advice or a fault leads to.
+
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+
+use super::event::{Event, RetryReason};
+use super::failure::{Failure, Violation};
+use super::upload::{Doubt, Fault, Next, Now, Reconciled, State, Upload};
+use super::verdict::{Verdict, VerdictKind};
+use crate::rejection::{Advice, Phase, advice};
+use crate::retry::retry_after;
+
+/// Redirects that one request follows.
+const MAX_REDIRECTS: u8 = 5;
+/// Times that the same chunk is sent again because it arrived damaged.
+const MAX_DAMAGED: u32 = 3;
+/// Offset mismatches without progress after which somebody else must be writing.
+const MAX_MISMATCHES: u32 = 3;
+/// Lost answers to a creation after which, where nobody can tell, no further one is sent.
+const MAX_LOST_CREATIONS: u32 = 2;
+
+impl Upload {
+    /// Bytes were confirmed: patience starts over.
+    pub(super) fn progressed(&mut self, now: Now) {
+        self.confirmed_at = Some(now.instant);
+        self.backoff.reset();
+        self.tally.refusals = 0;
+        self.tally.mismatches = 0;
+        self.tally.damaged = 0;
+        self.tally.foreign = 0;
+        self.tally.late_answers = 0;
+        self.tally.idle_patches = 0;
+    }
+
+    pub(super) fn go(&mut self, next: Next) {
+        self.state = State::Ready(next);
+    }
+
+    /// Waits, then does `next`. A wait that the server asked for is kept to the letter, plus a little jitter so that not
+    /// everybody comes back at once.
+    pub(super) fn wait(
+        &mut self,
+        reason: RetryReason,
+        next: Next,
+        wish: Option<Duration>,
+        now: Now,
+    ) {
+        let policy = self.plan.retry;
+        let waited = self.unconfirmed_for(now);
+        let left = policy.patience.saturating_sub(waited);
+        if let (Some(after), RetryReason::Refused(status, _) | RetryReason::Throttled(status, _)) =
+            (wish, &reason)
+            && after > left
+        {
+            return self.fail(Failure::ComeBack {
+                after,
+                status: *status,
+            });
+        }
+        if left.is_zero() {
+            return self.fail(Failure::OutOfPatience {
+                waited,
+                last: reason,
+            });
+        }
+        let own = self.backoff.next_wait(&policy);
+        // The last try of all comes when patience ends, not before.
+        let wait = wish
+            .map_or(own, |wish| wish + own.min(policy.first_wait))
+            .min(left);
+        let attempt = self.backoff.attempt();
+        self.events.push_back(Event::Retry {
+            reason,
+            wait,
+            attempt,
+        });
+        self.state = State::Waiting {
+            until: now.instant + wait,
+            then: next,
+        };
+    }
+
+    /// As [`wait`](Self::wait), and counts against the number of refusals, unless the server announced how long to wait.
+    fn wait_refused(&mut self, reason: RetryReason, next: Next, wish: Option<Duration>, now: Now) {
+        self.tally.refusals += u32::from(wish.is_none());
+        if self.tally.refusals > self.plan.retry.max_refusals {
+            return self.fail(Failure::OutOfRetries {
+                refusals: self.tally.refusals,
+                last: reason,
+            });
+        }
+        self.wait(reason, next, wish, now);
+    }
+
+    pub(super) fn faulted(&mut self, during: Next, fault: Fault, now: Now) {
+        if fault == Fault::NoAnswer {
+            self.tally.late_answers += 1;
+        }
+        let reason = match fault {
+            Fault::NotSent => RetryReason::Unreachable,
+            Fault::MaybeSent => RetryReason::Broken,
+            Fault::NoAnswer => RetryReason::NoAnswer,
+            Fault::Permanent => return self.fail(Failure::Permanent),
+        };
+        match (during, fault) {
+            (Next::Create, Fault::NotSent) => self.wait(reason, Next::Create, None, now),
+            (Next::Create, _) => self.go(Next::Reconcile(Doubt::LostAnswer)),
+            // The first break after progress is asked about at once: nothing says that the network is gone.
+            (Next::Patch, Fault::MaybeSent | Fault::NoAnswer) if self.backoff.attempt() == 0 => {
+                self.events.push_back(Event::Retry {
+                    reason,
+                    wait: Duration::ZERO,
+                    attempt: 1,
+                });
+                // Counts as a wait, so that a break without progress is followed by a real one.
+                let _ = self.backoff.next_wait(&self.plan.retry);
+                self.go(Next::Sync);
+            }
+            (Next::Patch | Next::Sync, _) => self.wait(reason, Next::Sync, None, now),
+            (Next::Reconcile(_), _) => self.wait(reason, during, None, now),
+        }
+    }
+
+    pub(super) fn reconciled(&mut self, doubt: Doubt, found: Reconciled, now: Now) {
+        match (found, doubt) {
+            (Reconciled::Complete, _) => {
+                self.offset = self.plan.length;
+                self.events.push_back(Event::Acked {
+                    offset: self.offset,
+                });
+                self.finish();
+            }
+            (Reconciled::Pending, _) => {
+                self.wait(RetryReason::Reconciling, Next::Reconcile(doubt), None, now);
+            }
+            (Reconciled::Absent, Doubt::Vanished(status)) => self.recreate(status),
+            (Reconciled::Absent, Doubt::Crash) => self.go(Next::Create),
+            (Reconciled::Absent, Doubt::LostAnswer) => {
+                self.wait(RetryReason::Broken, Next::Create, None, now);
+            }
+            // The wait was taken before the question.
+            (Reconciled::Absent, Doubt::Refused) => self.go(Next::Create),
+            (Reconciled::Unknown, Doubt::Vanished(status)) => {
+                self.fail(Failure::Vanished { status })
+            }
+            (Reconciled::Unknown, doubt) => {
+                self.events.push_back(Event::PossibleOrphan);
+                match doubt {
+                    Doubt::LostAnswer => {
+                        self.tally.lost_creations += 1;
+                        if self.tally.lost_creations >= MAX_LOST_CREATIONS {
+                            return self.fail(Failure::CreationUnclear);
+                        }
+                        self.wait(RetryReason::Broken, Next::Create, None, now);
+                    }
+                    _ => self.go(Next::Create),
+                }
+            }
+        }
+    }
+
+    /// What a refusal of the request `phase` leads to.
+    pub(super) fn refused(
+        &mut self,
+        phase: Phase,
+        head: &Response<()>,
+        verdict: Option<Verdict>,
+        now: Now,
+    ) {
+        let status = head.status();
+        if status.is_redirection() {
+            return self.redirected(phase, head);
+        }
+        let chunk_len = self
+            .in_flight
+            .take()
+            .map_or(self.chunk_bytes, |chunk| chunk.len);
+        let wish = retry_after(head.headers(), now.wall);
+        let again = match phase {
+            Phase::Create => Next::Create,
+            Phase::Head | Phase::Patch => Next::Sync,
+        };
+        let reason = RetryReason::Refused(status, verdict.clone());
+        match overruled(advice(phase, status), phase, verdict.as_ref()) {
+            Advice::GiveUp => self.fail(Failure::Refused {
+                phase,
+                status,
+                verdict,
+            }),
+            Advice::Login => self.fail(Failure::Credentials {
+                phase,
+                status,
+                verdict,
+            }),
+            Advice::Gone => self.gone(status, verdict),
+            Advice::Throttled => {
+                self.wait(RetryReason::Throttled(status, verdict), again, wish, now);
+            }
+            Advice::WaitForLock => self.wait(RetryReason::Locked, again, wish, now),
+            Advice::Wait => self.wait_refused(reason, again, wish, now),
+            Advice::Doubt => self.wait_refused(reason, Next::Reconcile(Doubt::Refused), wish, now),
+            Advice::Halve => match self.plan.chunk_rule.halve(chunk_len) {
+                Some(smaller) => {
+                    self.chunk_cap = smaller;
+                    self.events
+                        .push_back(Event::ChunkShrunk { to_bytes: smaller });
+                    self.go(Next::Sync);
+                }
+                None => self.fail(Failure::Refused {
+                    phase,
+                    status,
+                    verdict,
+                }),
+            },
+            Advice::Resend => {
+                self.tally.damaged += 1;
+                if self.tally.damaged > MAX_DAMAGED {
+                    return self.fail(Failure::Damaged);
+                }
+                self.go(Next::Sync);
+            }
+            Advice::Sync => self.mismatched(status, verdict, now),
+        }
+    }
+
+    /// The server disagrees about the upload's state: HEAD at once, then after a wait, then never again.
+    fn mismatched(&mut self, status: StatusCode, verdict: Option<Verdict>, now: Now) {
+        self.tally.mismatches += 1;
+        match self.tally.mismatches {
+            1 => self.go(Next::Sync),
+            n if n < MAX_MISMATCHES => {
+                self.wait(RetryReason::Refused(status, verdict), Next::Sync, None, now);
+            }
+            _ if status == StatusCode::CONFLICT => self.fail(Failure::AnotherWriter),
+            _ if status == StatusCode::FORBIDDEN => {
+                self.fail(Failure::Credentials {
+                    phase: Phase::Patch,
+                    status,
+                    verdict,
+                });
+            }
+            _ => self.fail(Failure::Refused {
+                phase: Phase::Patch,
+                status,
+                verdict,
+            }),
+        }
+    }
+
+    fn gone(&mut self, status: StatusCode, verdict: Option<Verdict>) {
+        if self.plan.creation.is_none() || self.tally.recreated {
+            return self.fail(Failure::Gone { status, verdict });
+        }
+        // Servers differ on HEAD after completion: what was sent whole may be finished, not lost.
+        if self.reached == Some(self.plan.length) {
+            return self.go(Next::Reconcile(Doubt::Vanished(status)));
+        }
+        self.recreate(status);
+    }
+
+    fn recreate(&mut self, status: StatusCode) {
+        self.tally.recreated = true;
+        self.url = None;
+        self.redirected = None;
+        self.offset = 0;
+        self.reached = None;
+        self.events.push_back(Event::Recreating { status });
+        self.go(Next::Create);
+    }
+
+    /// 307 and 308 repeat the same request elsewhere; the URL rules are those of a `Location` after creation.
+    fn redirected(&mut self, phase: Phase, head: &Response<()>) {
+        let status = head.status();
+        let hops = self.redirected.as_ref().map_or(0, |(_, hops)| *hops);
+        let follows = matches!(
+            status,
+            StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+        );
+        let base = match (&self.redirected, phase) {
+            (Some((url, _)), _) => Some(url.as_ref().clone()),
+            (None, Phase::Create) => self
+                .plan
+                .creation
+                .as_ref()
+                .map(|creation| creation.url.clone()),
+            (None, _) => self.url.as_deref().cloned(),
+        };
+        let location = head
+            .headers()
+            .get(http::header::LOCATION)
+            .and_then(|value| value.to_str().ok());
+        let target = base
+            .zip(location)
+            .and_then(|(base, location)| base.resolve(location).ok());
+        match target {
+            Some(target) if follows && hops < MAX_REDIRECTS => {
+                self.redirected = Some((target.into(), hops + 1));
+            }
+            _ => self.fail(Failure::Violation(Violation::Redirect(status))),
+        }
+    }
+
+    /// The answer is not a tus server's: believed the second time.
+    pub(super) fn foreign(&mut self, phase: Phase, status: StatusCode, now: Now) {
+        self.tally.foreign += 1;
+        if self.tally.foreign >= 2 {
+            return self.fail(Failure::NotTus { phase, status });
+        }
+        let next = if phase == Phase::Create {
+            Next::Create
+        } else {
+            Next::Sync
+        };
+        self.wait(RetryReason::Foreign, next, None, now);
+    }
+}
+
+/// What a service read in the body overrules the status.
+fn overruled(advice: Advice, phase: Phase, verdict: Option<&Verdict>) -> Advice {
+    match verdict.and_then(|verdict| verdict.kind) {
+        Some(VerdictKind::Login) => Advice::Login,
+        Some(VerdictKind::Gone) => Advice::Gone,
+        Some(VerdictKind::QueueFull | VerdictKind::StorageFull) => Advice::Throttled,
+        Some(VerdictKind::AlreadyUsed | VerdictKind::Expired | VerdictKind::NotAVideo) => {
+            Advice::GiveUp
+        }
+        Some(VerdictKind::TooLarge) if phase == Phase::Create => Advice::GiveUp,
+        Some(VerdictKind::TooLarge) | None => advice,
+    }
+}
