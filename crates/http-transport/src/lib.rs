@@ -16,10 +16,22 @@
 
 mod auth;
 mod body;
+#[cfg(feature = "reqwest")]
+mod classify;
 mod fault;
+#[cfg(feature = "testing")]
+mod lossy;
+#[cfg(feature = "reqwest")]
+mod reqwest;
 mod transport;
+#[cfg(feature = "reqwest")]
+mod watch;
 
+#[cfg(feature = "reqwest")]
+pub use self::reqwest::{Protocol, ReqwestTransport, ReqwestTransportBuilder};
 pub use auth::{Credentials, CredentialsError, Origin, OriginError};
 pub use body::{API_BODY_LIMIT, Body, BoxError, ERROR_BODY_LIMIT, TUS_BODY_LIMIT};
 pub use fault::{Certainty, FaultKind, Phase, TransportError};
+#[cfg(feature = "testing")]
+pub use lossy::{Loss, LossPlan, LossyTransport};
 pub use transport::{BoxFuture, Deadlines, Transport};
