@@ -1,0 +1,9 @@
+//! Proves that the tools of the tests do what they say: a fault that does not strike would make
+//! every test that relies on it a lie.
+
+mod peers;
+mod process;
+mod proxy_bytes;
+mod proxy_faults;
+mod sink;
+mod wire;
