@@ -1,1 +1,20 @@
-//! stream-api
+//! Cloudflare Stream's HTTP API as data: where each operation lives, what it answers, and a client
+//! over any [`Transport`](http_transport::Transport).
+//!
+//! [`endpoints`] is the one table of operations; a client builds requests from its rows and the
+//! local emulator routes by them. Reading is lenient throughout: the published descriptions of this
+//! API disagree with each other and with what it answers, so an unknown field is kept, a field of an
+//! unexpected type counts as absent, and Cloudflare's error codes are handed on verbatim.
+
+pub mod client;
+pub mod endpoints;
+mod envelope;
+mod error;
+mod lenient;
+pub mod op;
+
+pub use client::StreamClient;
+pub use endpoints::{Endpoint, Op};
+pub use envelope::{Envelope, Message, code};
+pub use error::Error;
+pub use op::videos::{Video, VideoFilter, VideoPage, VideoState, VideoStatus};

@@ -1,0 +1,90 @@
+//! Reading what the API really answers: a field that is not as described counts as absent.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// Any value, or `None` when it is of another type.
+pub(crate) fn option<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let value = Value::deserialize(deserializer)?;
+    Ok(if value.is_null() {
+        None
+    } else {
+        T::deserialize(value).ok()
+    })
+}
+
+/// A list, empty when it is `null` or no list; elements of another type are left out.
+pub(crate) fn list<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let Value::Array(elements) = Value::deserialize(deserializer)? else {
+        return Ok(Vec::new());
+    };
+    Ok(elements
+        .into_iter()
+        .filter_map(|element| T::deserialize(element).ok())
+        .collect())
+}
+
+/// A text, empty when it is anything else.
+pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(option(deserializer)?.unwrap_or_default())
+}
+
+/// A number, written as a number or as a text.
+pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    Ok(to_number(&Value::deserialize(deserializer)?))
+}
+
+pub(crate) fn to_number(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    number.is_finite().then_some(number)
+}
+
+/// An RFC 3339 time with up to nine digits of a second.
+pub(crate) mod time {
+    use serde::{Serialize, Serializer};
+
+    use super::{Deserializer, SystemTime, Timestamp, option};
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        let text: Option<String> = option(deserializer)?;
+        Ok(text
+            .and_then(|text| text.parse::<Timestamp>().ok())
+            .map(SystemTime::from))
+    }
+
+    #[expect(
+        clippy::ref_option,
+        reason = "serde hands out a reference to the field"
+    )]
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<SystemTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.and_then(super::to_text).serialize(serializer)
+    }
+}
+
+/// RFC 3339 in UTC, microseconds as Cloudflare writes them.
+pub(crate) fn to_text(time: SystemTime) -> Option<String> {
+    Timestamp::try_from(time)
+        .ok()
+        .map(|time| format!("{time:.6}"))
+}

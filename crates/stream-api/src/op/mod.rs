@@ -1,0 +1,3 @@
+//! The types of each group of operations.
+
+pub mod videos;
