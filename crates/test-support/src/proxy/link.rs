@@ -12,7 +12,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
 use super::Direction;
-use super::state::{Break, Passage, READ, Shared, Taken};
+use super::passage::Passage;
+use super::state::{Break, READ, Shared, Taken};
 
 /// Serves `client` until either side or a switch ends the connection.
 pub(super) async fn run(shared: Arc<Shared>, client: TcpStream) {

@@ -1,10 +1,12 @@
 //! [`ChaosProxy`]: the network between client and server, at its worst and on command.
 //!
-//! `state` holds every switch and counter behind one lock, `accept` takes connections in, and
-//! `link` carries the bytes of one connection.
+//! `state` holds every switch and counter behind one lock, `switches` turns them, `accept` takes
+//! connections in, `link` carries the bytes of one connection, and `passage` knows where in the
+//! dialogue it is.
 
 mod accept;
 mod link;
+mod passage;
 mod state;
 mod switches;
 

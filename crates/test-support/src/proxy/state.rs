@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::passage::Passage;
 use super::{Direction, ProxyCounters};
 use crate::Random;
 
@@ -149,30 +150,6 @@ impl State {
     }
 }
 
-/// What one connection has done so far, as far as faults depend on it.
-#[derive(Debug, Default)]
-pub(super) struct Passage {
-    passed: [u64; 2],
-    /// The method of the request under way; empty before the first.
-    method: String,
-    /// Whether the next bytes from the client begin a request.
-    body_under_way: bool,
-}
-
-impl Passage {
-    fn see_request(&mut self, bytes: &[u8]) {
-        if self.body_under_way {
-            return;
-        }
-        self.body_under_way = true;
-        let letters = bytes.iter().take_while(|b| b.is_ascii_uppercase()).count();
-        // After `100 Continue` it is the body that comes: it keeps the method it belongs to.
-        if letters > 0 && bytes.get(letters) == Some(&b' ') {
-            self.method = String::from_utf8_lossy(&bytes[..letters]).into_owned();
-        }
-    }
-}
-
 /// The outcome of one read.
 #[derive(Debug)]
 pub(super) enum Taken {
@@ -298,7 +275,7 @@ impl Shared {
     ) -> io::Result<Taken> {
         let mut state = self.lock();
         let mut passage = passage.lock().expect("no holder of this lock panics");
-        let passed = passage.passed[direction as usize];
+        let passed = passage.passed(direction);
         let mut allowed = buffer.len();
         if let Some(rate) = state.lanes[direction as usize].rate {
             // Ten milliseconds at a time flow evenly and cost few timers.
@@ -331,7 +308,7 @@ impl Shared {
             }
         });
 
-        passage.passed[direction as usize] += len as u64;
+        passage.pass(direction, len as u64);
         let ready_at = state.count(direction, len);
         let mut then = next_break
             .filter(|(left, _)| *left == len as u64)
@@ -345,8 +322,8 @@ impl Shared {
                 false
             }
             Direction::Down => {
-                passage.body_under_way = false;
-                swallows(&mut state, &passage.method, bytes)
+                passage.see_answer();
+                passage.swallows(&mut state.swallow, bytes)
             }
         };
         if swallowed {
@@ -370,15 +347,4 @@ impl Shared {
         self.counters.send_replace(state.counters);
         ready_at
     }
-}
-
-fn swallows(state: &mut State, method: &str, answer: &[u8]) -> bool {
-    if answer.starts_with(b"HTTP/1.1 100") {
-        return false;
-    }
-    let armed = state
-        .swallow
-        .iter()
-        .position(|wanted| wanted.as_deref().is_none_or(|wanted| wanted == method));
-    armed.map(|index| state.swallow.remove(index)).is_some()
 }
