@@ -15,6 +15,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::request;
 use crate::server::{Server, read_head};
 
+// Made once for a hundred years; the key of the authority was thrown away.
 const AUTHORITY: &str = include_str!("tls/ca.pem");
 const LOCALHOST: (&str, &str) = (
     include_str!("tls/localhost.pem"),
