@@ -62,7 +62,7 @@ impl UploadUrl {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(UrlError::UserInfo);
         }
-        let mut plain = url.clone();
+        let mut plain = url;
         plain.set_fragment(None);
         let uri = Uri::from_str(plain.as_str()).map_err(|_| UrlError::Malformed)?;
         Ok(Self { url: plain, uri })
@@ -84,6 +84,18 @@ impl UploadUrl {
     #[must_use]
     pub fn origin(&self) -> String {
         self.url.origin().ascii_serialization()
+    }
+
+    /// The URL without its query: how an endpoint is named to people. Not for uploads, whose path is the secret.
+    #[must_use]
+    pub fn endpoint_name(&self) -> String {
+        format!("{}{}", self.origin(), self.url.path())
+    }
+
+    /// The last segment of the path: what servers use as the upload's id. As secret as the URL until the upload is finished.
+    #[must_use]
+    pub fn last_segment(&self) -> &str {
+        self.url.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default()
     }
 
     /// The same path and query at the scheme, host and port of `other`: for a server that is known to move, such as an

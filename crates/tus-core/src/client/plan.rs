@@ -21,6 +21,20 @@ pub struct Creation {
     pub headers: HeaderMap,
 }
 
+impl Creation {
+    /// A creation without metadata.
+    #[must_use]
+    pub fn new(url: UploadUrl) -> Self {
+        Self { url, metadata: Metadata::new(), headers: HeaderMap::new() }
+    }
+
+    /// Sets [`metadata`](Self::metadata).
+    #[must_use]
+    pub fn with_metadata(self, metadata: Metadata) -> Self {
+        Self { metadata, ..self }
+    }
+}
+
 /// Where an upload begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -279,6 +279,12 @@ impl Upload {
         self.url.as_deref()
     }
 
+    /// Where the next request goes, redirects aside: the upload, or before it exists the creation URL.
+    #[must_use]
+    pub fn target(&self) -> Option<&UploadUrl> {
+        self.url().or_else(|| self.plan.creation.as_deref().map(|creation| &creation.url))
+    }
+
     /// The kept headers of the creation's answer and of the last chunk's.
     #[must_use]
     pub fn tags(&self) -> &[(HeaderName, String)] {

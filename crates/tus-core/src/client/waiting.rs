@@ -142,7 +142,7 @@ impl Upload {
             // The wait was taken before the question.
             (Reconciled::Absent, Doubt::Refused) => self.go(Next::Create),
             (Reconciled::Unknown, Doubt::Vanished(status)) => {
-                self.fail(Failure::Vanished { status })
+                self.fail(Failure::Vanished { status });
             }
             (Reconciled::Unknown, doubt) => {
                 self.events.push_back(Event::PossibleOrphan);
