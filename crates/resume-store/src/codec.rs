@@ -1,0 +1,183 @@
+//! How values look at rest: small pieces of text inside, a frame with a checksum outside.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::{Fingerprint, Record};
+
+/// A record on its way to or from the disk.
+///
+/// ```text
+/// magic 4 | version 1 | sequence 8 | fingerprint 32 | length 4 | record as JSON | CRC-32 of all before 4
+/// ```
+///
+/// The frame says whose it is and how new it is, so that it can be told from its neighbours in the
+/// raw bytes of a damaged database. Integers are little-endian.
+#[derive(Clone, Debug)]
+pub(crate) struct Frame {
+    pub(crate) sequence: u64,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) record: Record,
+}
+
+impl Frame {
+    /// The bytes to store.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // JSON, not a compact binary format: fields may be added without a new version, and what
+        // is salvaged from a damaged database can be read by a person. A record has some 700 bytes.
+        let record = serde_json::to_vec(&self.record).unwrap_or_default();
+        let mut bytes = Vec::with_capacity(HEAD + record.len() + CRC);
+        bytes.extend_from_slice(MAGIC);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&self.sequence.to_le_bytes());
+        bytes.extend_from_slice(self.fingerprint.as_bytes());
+        bytes.extend_from_slice(
+            &u32::try_from(record.len())
+                .unwrap_or(u32::MAX)
+                .to_le_bytes(),
+        );
+        bytes.extend_from_slice(&record);
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        bytes
+    }
+
+    /// Reads the frame that `bytes` begin with, and how long it is. `None` when it is damaged.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        let body = bytes.strip_prefix(MAGIC)?.strip_prefix(&[VERSION])?;
+        let (sequence, body) = body.split_first_chunk::<8>()?;
+        let (fingerprint, body) = body.split_first_chunk::<32>()?;
+        let (length, body) = body.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let record = body.get(..length)?;
+        let crc = body.get(length..)?.first_chunk::<CRC>()?;
+        if crc32fast::hash(&bytes[..HEAD + length]) != u32::from_le_bytes(*crc) {
+            return None;
+        }
+        let frame = Self {
+            sequence: u64::from_le_bytes(*sequence),
+            fingerprint: Fingerprint::from_bytes(*fingerprint),
+            record: serde_json::from_slice(record).ok()?,
+        };
+        Some((frame, HEAD + length + CRC))
+    }
+}
+
+/// Lowercase hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    let digits = |byte: &u8| [digit(byte >> 4), digit(byte & 15)];
+    bytes.iter().flat_map(digits).collect()
+}
+
+/// The `N` bytes that `2 * N` hexadecimal digits stand for.
+pub(crate) fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let nibble = |digit: u8| char::from(digit).to_digit(16);
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = u8::try_from(nibble(pair[0])? << 4 | nibble(pair[1])?).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Milliseconds since 1970, negative before.
+pub(crate) fn to_millis(time: SystemTime) -> i64 {
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => millis(after),
+        Err(before) => -millis(before.duration()),
+    }
+}
+
+/// The time that [`to_millis`] wrote; an absurd one becomes 1970.
+pub(crate) fn from_millis(millis: i64) -> SystemTime {
+    let span = Duration::from_millis(millis.unsigned_abs());
+    let time = if millis < 0 {
+        UNIX_EPOCH.checked_sub(span)
+    } else {
+        UNIX_EPOCH.checked_add(span)
+    };
+    time.unwrap_or(UNIX_EPOCH)
+}
+
+/// `#[serde(with = "hex32")]`: 32 bytes as text.
+pub(crate) mod hex32 {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8; 32], s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_str(&super::hex(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(d)?;
+        super::from_hex(&text).ok_or_else(|| D::Error::custom("not 64 hexadecimal digits"))
+    }
+}
+
+/// `#[serde(with = "millis")]`: wall-clock time as milliseconds since 1970.
+pub(crate) mod millis {
+    use std::time::SystemTime;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(time: &SystemTime, s: S) -> Result<S::Ok, S::Error> {
+        s.serialize_i64(super::to_millis(*time))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<SystemTime, D::Error> {
+        i64::deserialize(d).map(super::from_millis)
+    }
+}
+
+/// `#[serde(with = "maybe_millis")]`: the same for a time that may be absent.
+pub(crate) mod maybe_millis {
+    use std::time::SystemTime;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        time: &Option<SystemTime>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        time.map(super::to_millis).serialize(s)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        Ok(Option::<i64>::deserialize(d)?.map(super::from_millis))
+    }
+}
+
+/// `#[serde(with = "secret_url")]`: an upload URL in full. The only place where one is written.
+pub(crate) mod secret_url {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use tus_core::UploadUrl;
+
+    pub(crate) fn serialize<S: Serializer>(
+        url: &Option<UploadUrl>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        url.as_ref().map(UploadUrl::expose).serialize(s)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<UploadUrl>, D::Error> {
+        let text = Option::<String>::deserialize(d)?;
+        text.map(|text| UploadUrl::parse(&text))
+            .transpose()
+            .map_err(D::Error::custom)
+    }
+}
+
+/// What every frame begins with.
+pub(crate) const MAGIC: &[u8; 4] = b"\xf1rR\x0a";
+const VERSION: u8 = 1;
+/// Bytes before the record: magic, version, sequence, fingerprint, length.
+const HEAD: usize = 4 + 1 + 8 + 32 + 4;
+const CRC: usize = 4;

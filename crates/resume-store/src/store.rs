@@ -1,0 +1,126 @@
+//! The trait [`ResumeStore`] and what it is asked with.
+
+use crate::{Change, Evidence, Fingerprint, Lease, Record, State, StoreError, StoreNotice};
+
+/// Keeps records. Blocking: called from one thread only.
+///
+/// What every store promises is listed, one function per promise, in `behaviour` (feature
+/// `testing`); run it against a new one.
+pub trait ResumeStore: Send {
+    /// The record of `fingerprint`, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError>;
+
+    /// All records that `filter` lets through, ordered by fingerprint.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn list(&self, filter: Filter) -> Result<Vec<(Fingerprint, Record)>, StoreError>;
+
+    /// Makes the changes, all of them or none, in their order. When this returns they outlive the
+    /// process and the machine's power.
+    ///
+    /// # Errors
+    ///
+    /// When they could not be made durable. They may then be there or not; making them again is
+    /// safe.
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// The right to drive the upload of `fingerprint`. It ends when the lease is dropped, or with
+    /// the process.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Busy`] when somebody has it.
+    fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError>;
+
+    /// What a person should hear of, once. Empty by default.
+    fn take_notices(&self) -> Vec<StoreNotice> {
+        Vec::new()
+    }
+}
+
+impl<T: ResumeStore + ?Sized> ResumeStore for Box<T> {
+    fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
+        (**self).load(fingerprint)
+    }
+
+    fn list(&self, filter: Filter) -> Result<Vec<(Fingerprint, Record)>, StoreError> {
+        (**self).list(filter)
+    }
+
+    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        (**self).commit(changes)
+    }
+
+    fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {
+        (**self).lease(fingerprint)
+    }
+
+    fn take_notices(&self) -> Vec<StoreNotice> {
+        (**self).take_notices()
+    }
+}
+
+/// Which records to list. Default: all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Filter {
+    /// Only those in one of these states; empty lets every state through.
+    pub states: Vec<State>,
+    /// Only those that go to this destination.
+    pub destination: Option<String>,
+    /// Only those whose source has this length in bytes.
+    pub length: Option<u64>,
+    /// Only those whose source had these samples: how a moved file is found.
+    pub samples: Option<[u8; 32]>,
+}
+
+impl Filter {
+    /// Lets everything through.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// Also lets this state through; once one is named, only named ones pass.
+    #[must_use]
+    pub fn with_state(mut self, state: State) -> Self {
+        self.states.push(state);
+        self
+    }
+
+    /// Only records that go to `destination`.
+    #[must_use]
+    pub fn with_destination(mut self, destination: impl Into<String>) -> Self {
+        self.destination = Some(destination.into());
+        self
+    }
+
+    /// Only records of sources that resemble `evidence`, wherever their file was.
+    #[must_use]
+    pub fn with_bytes_like(mut self, evidence: &Evidence) -> Self {
+        self.length = Some(evidence.length);
+        self.samples = Some(evidence.samples);
+        self
+    }
+
+    /// Whether `record` passes.
+    pub fn admits(&self, record: &Record) -> bool {
+        let evidence = record.evidence.as_ref();
+        (self.states.is_empty() || self.states.contains(&record.state))
+            && self
+                .destination
+                .as_ref()
+                .is_none_or(|destination| *destination == record.destination)
+            && self
+                .length
+                .is_none_or(|length| record.length == Some(length))
+            && self
+                .samples
+                .is_none_or(|samples| evidence.is_some_and(|e| e.samples == samples))
+    }
+}
