@@ -1,1 +1,14 @@
-//! stream-ingest
+//! Bulk uploads to Cloudflare Stream and to every tus server: which files, what is told about them, and what became of them.
+
+mod ingest;
+pub mod limits;
+mod scan;
+mod service;
+mod settings;
+mod target;
+
+pub use ingest::{Ingest, Job, JobError, JobResult, media_id};
+pub use scan::{Found, LeftOut, Selection, find, is_video_name};
+pub use service::{CloudflareStream, MEDIA_ID};
+pub use settings::{Deletion, SettingsError, VideoSettings};
+pub use target::{Target, TargetError};

@@ -1,0 +1,236 @@
+//! [`Ingest`]: many files, one target.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tus_core::client::Failure;
+use tus_engine::{FileSource, NewUpload, Report, Resume, UploadError, Uploader};
+
+use crate::service::MEDIA_ID;
+use crate::settings::{SettingsError, VideoSettings};
+use crate::target::{Target, file_name};
+
+/// One file to be uploaded.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Job {
+    /// The file.
+    pub path: PathBuf,
+    /// What it is known as from run to run. Default: its canonical path.
+    pub key: Option<String>,
+    /// What is told about it.
+    pub settings: Arc<VideoSettings>,
+    /// What to do about a remembered upload. Default: continue.
+    pub resume: Resume,
+}
+
+impl Job {
+    /// A file with default settings.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            key: None,
+            settings: Arc::default(),
+            resume: Resume::Continue,
+        }
+    }
+
+    /// Sets [`key`](Self::key).
+    #[must_use]
+    pub fn with_key(self, key: Option<String>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// Sets [`settings`](Self::settings).
+    #[must_use]
+    pub fn with_settings(self, settings: Arc<VideoSettings>) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// Sets [`resume`](Self::resume).
+    #[must_use]
+    pub fn with_resume(self, resume: Resume) -> Self {
+        Self { resume, ..self }
+    }
+
+    /// What the source is called in events and in the store.
+    #[must_use]
+    pub fn source_key(&self) -> String {
+        let canonical = || {
+            self.path
+                .canonicalize()
+                .unwrap_or_else(|_| self.path.clone())
+        };
+        self.key
+            .clone()
+            .unwrap_or_else(|| canonical().to_string_lossy().into_owned())
+    }
+}
+
+/// What became of a job.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct JobResult {
+    /// The file, as it was named.
+    pub path: PathBuf,
+    /// How its upload ended.
+    pub outcome: Result<Report, JobError>,
+}
+
+/// The id of what was uploaded: Stream's media id, or the upload's own id elsewhere.
+#[must_use]
+pub fn media_id(report: &Report) -> &str {
+    report
+        .tags
+        .get(MEDIA_ID.as_str())
+        .unwrap_or(&report.upload_id)
+}
+
+/// Why a job did not finish.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// The file cannot be opened or read.
+    #[error("{0}")]
+    File(#[source] io::Error),
+    /// The settings cannot be sent.
+    #[error("{0}")]
+    Settings(#[source] SettingsError),
+    /// The target does not take files of this size.
+    #[error("the file has {bytes} bytes, and the service takes less than {limit}")]
+    TooLarge {
+        /// The file's size.
+        bytes: u64,
+        /// The first size that is too large.
+        limit: u64,
+    },
+    /// The upload ended early.
+    #[error(transparent)]
+    Upload(#[from] UploadError),
+}
+
+impl JobError {
+    /// Whether running the job again can go on where it stands.
+    #[must_use]
+    pub fn is_resumable(&self) -> bool {
+        match self {
+            Self::Upload(error) => error.is_resumable(),
+            Self::File(_) | Self::Settings(_) | Self::TooLarge { .. } => false,
+        }
+    }
+
+    /// Whether credentials were refused, so that every other job would be refused too.
+    #[must_use]
+    pub fn is_about_credentials(&self) -> bool {
+        matches!(
+            self,
+            Self::Upload(UploadError::GaveUp {
+                failure: Failure::Credentials { .. },
+                ..
+            })
+        )
+    }
+}
+
+/// Uploads many files to one target, some at once.
+#[derive(Debug, Clone)]
+pub struct Ingest {
+    uploader: Uploader,
+    target: Target,
+}
+
+impl Ingest {
+    /// Uploads go through `uploader`, which must have the target's service.
+    #[must_use]
+    pub fn new(uploader: Uploader, target: Target) -> Self {
+        Self { uploader, target }
+    }
+
+    /// Runs all jobs, as many at once as the uploader allows, and hands over each result as it comes. Files are opened when
+    /// their turn comes.
+    ///
+    /// When `cancel` is triggered, running jobs stop resumably and the rest is not begun; jobs that were not begun have no
+    /// result. When credentials are refused, no further job is begun.
+    pub async fn run(
+        &self,
+        jobs: impl IntoIterator<Item = Job>,
+        cancel: &CancellationToken,
+        mut on_result: impl FnMut(JobResult),
+    ) {
+        let mut jobs = jobs.into_iter();
+        let mut running = JoinSet::new();
+        let mut open = true;
+        loop {
+            while open && running.len() < self.uploader.options().parallel && !cancel.is_cancelled()
+            {
+                let Some(job) = jobs.next() else {
+                    open = false;
+                    break;
+                };
+                running.spawn(self.clone().one(job, cancel.clone()));
+            }
+            let Some(ended) = running.join_next().await else {
+                break;
+            };
+            let Ok(result) = ended else { continue };
+            if result
+                .outcome
+                .as_ref()
+                .is_err_and(JobError::is_about_credentials)
+            {
+                open = false;
+            }
+            on_result(result);
+        }
+        if let Err(error) = self.uploader.flush().await {
+            tracing::warn!(error, "resume state is not up to date");
+        }
+    }
+
+    async fn one(self, job: Job, cancel: CancellationToken) -> JobResult {
+        let outcome = self.upload(&job, &cancel).await;
+        JobResult {
+            path: job.path,
+            outcome,
+        }
+    }
+
+    async fn upload(&self, job: &Job, cancel: &CancellationToken) -> Result<Report, JobError> {
+        let path = job.path.clone();
+        let source = tokio::task::spawn_blocking(move || open(&path))
+            .await
+            .map_err(io::Error::other);
+        let source = source.and_then(|opened| opened).map_err(JobError::File)?;
+        let bytes = tus_engine::Source::length(&source);
+        if let Some(limit) = self.target.max_bytes().filter(|limit| bytes >= *limit) {
+            return Err(JobError::TooLarge { bytes, limit });
+        }
+        let creation = self
+            .target
+            .creation(&job.path, &job.settings)
+            .map_err(JobError::Settings)?;
+        let mut new = NewUpload::new(creation, job.source_key())
+            .with_label(job.path.to_string_lossy())
+            .with_settings(job.settings.key(&file_name(&job.path)))
+            .with_resume(job.resume);
+        if let Some(identity) = self.target.identity() {
+            new = new.with_destination(identity).with_server_moves(true);
+        }
+        let handle = self.uploader.upload(Arc::new(source), new);
+        let joined = handle.join();
+        tokio::pin!(joined);
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => Err(UploadError::Cancelled.into()),
+            report = &mut joined => Ok(report?),
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<FileSource> {
+    FileSource::open(path)
+}

@@ -1,0 +1,264 @@
+//! Which files of a folder are meant.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use walkdir::{DirEntry, WalkDir};
+
+use crate::limits::VIDEO_EXTENSIONS;
+
+/// What to take from folders. Files that are named themselves are always taken.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Selection {
+    include: Option<GlobSet>,
+    exclude: Option<GlobSet>,
+    /// Smallest file, bytes. Default 0.
+    pub min_bytes: u64,
+    /// Largest file, bytes. Default: any.
+    pub max_bytes: Option<u64>,
+}
+
+impl Selection {
+    /// Takes what matches one of `include` (default: whatever has a video's extension) and none of `exclude`. Patterns are
+    /// matched against the path below the folder, and against the file's name.
+    ///
+    /// # Errors
+    /// [`globset::Error`] for a pattern that is none.
+    pub fn new(include: &[String], exclude: &[String]) -> Result<Self, globset::Error> {
+        Ok(Self {
+            include: set(include)?,
+            exclude: set(exclude)?,
+            min_bytes: 0,
+            max_bytes: None,
+        })
+    }
+
+    fn reason_against(&self, below: &Path, bytes: u64) -> Option<LeftOut> {
+        let name = Path::new(below.file_name().unwrap_or_default());
+        let hits = |set: &GlobSet| set.is_match(below) || set.is_match(name);
+        let wanted = match &self.include {
+            Some(include) => hits(include),
+            None => is_video_name(below),
+        };
+        if !wanted {
+            return Some(if self.include.is_some() {
+                LeftOut::ByPattern
+            } else {
+                LeftOut::NotAVideo
+            });
+        }
+        if self.exclude.as_ref().is_some_and(hits) {
+            return Some(LeftOut::ByPattern);
+        }
+        let too_large = self.max_bytes.is_some_and(|max| bytes > max);
+        (bytes < self.min_bytes || too_large).then_some(LeftOut::BySize)
+    }
+}
+
+fn set(patterns: &[String]) -> Result<Option<GlobSet>, globset::Error> {
+    if patterns.is_empty() {
+        return Ok(None);
+    }
+    let mut builder = GlobSetBuilder::new();
+    for pattern in patterns {
+        builder.add(Glob::new(pattern)?);
+    }
+    builder.build().map(Some)
+}
+
+/// Whether the name ends like a video's.
+#[must_use]
+pub fn is_video_name(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|found| {
+        VIDEO_EXTENSIONS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(found))
+    })
+}
+
+/// Why a file of a folder is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LeftOut {
+    /// A pattern says so.
+    ByPattern,
+    /// Its size says so.
+    BySize,
+    /// Its name, or a folder's above it, begins with a dot.
+    Hidden,
+    /// Its name does not end like a video's.
+    NotAVideo,
+    /// It is a link, a device, a socket or a pipe.
+    NotAFile,
+    /// It was named twice, or reached on two ways.
+    Repeated,
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ByPattern => "left out by pattern",
+            Self::BySize => "left out by size",
+            Self::Hidden => "hidden",
+            Self::NotAVideo => "not named like a video",
+            Self::NotAFile => "links or special files",
+            Self::Repeated => "named more than once",
+        })
+    }
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Found {
+    /// Files with their sizes in bytes, in the order of their names within each folder.
+    pub files: Vec<(PathBuf, u64)>,
+    /// How many were left out, by reason.
+    pub left_out: BTreeMap<LeftOut, usize>,
+    /// What could not be looked at.
+    pub errors: Vec<(PathBuf, io::Error)>,
+}
+
+impl Found {
+    fn leave_out(&mut self, reason: LeftOut) {
+        *self.left_out.entry(reason).or_default() += 1;
+    }
+}
+
+/// Looks at everything that was named: a file is taken, a folder is searched. Links inside folders are not followed; a link that
+/// was named is.
+#[must_use]
+pub fn find(named: &[PathBuf], selection: &Selection) -> Found {
+    let mut found = Found::default();
+    for path in named {
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_dir() => search(path, selection, &mut found),
+            Ok(metadata) => found.files.push((path.clone(), metadata.len())),
+            Err(error) => found.errors.push((path.clone(), error)),
+        }
+    }
+    let mut seen = std::collections::HashSet::new();
+    let files = std::mem::take(&mut found.files);
+    for (path, bytes) in files {
+        let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
+        if seen.insert(canonical) {
+            found.files.push((path, bytes));
+        } else {
+            found.leave_out(LeftOut::Repeated);
+        }
+    }
+    found
+}
+
+fn search(folder: &Path, selection: &Selection, found: &mut Found) {
+    let mut walk = WalkDir::new(folder).sort_by_file_name().into_iter();
+    while let Some(entry) = walk.next() {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let path = error.path().unwrap_or(folder).to_owned();
+                let cause = error
+                    .into_io_error()
+                    .unwrap_or_else(|| io::Error::other("a loop of links"));
+                found.errors.push((path, cause));
+                continue;
+            }
+        };
+        if entry.depth() > 0 && is_hidden(&entry) {
+            if entry.file_type().is_dir() {
+                walk.skip_current_dir();
+            }
+            found.leave_out(LeftOut::Hidden);
+        } else if entry.file_type().is_file() {
+            let bytes = entry.metadata().map(|metadata| metadata.len()).unwrap_or(0);
+            let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+            match selection.reason_against(below, bytes) {
+                Some(reason) => found.leave_out(reason),
+                None => found.files.push((entry.into_path(), bytes)),
+            }
+        } else if !entry.file_type().is_dir() {
+            found.leave_out(LeftOut::NotAFile);
+        }
+    }
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.file_name().as_encoded_bytes().starts_with(b".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file).unwrap();
+        }
+        dir
+    }
+
+    fn names(found: &Found, dir: &Path) -> Vec<String> {
+        let below = |path: &PathBuf| path.strip_prefix(dir).unwrap().display().to_string();
+        found.files.iter().map(|(path, _)| below(path)).collect()
+    }
+
+    #[test]
+    fn videos_are_taken_from_every_level_and_the_rest_is_counted() {
+        let dir = folder(&[
+            "b.mp4",
+            "a/c.MOV",
+            "a/notes.txt",
+            ".git/x.mp4",
+            ".hidden.mp4",
+        ]);
+        std::os::unix::fs::symlink(dir.path().join("b.mp4"), dir.path().join("link.mp4")).unwrap();
+        let found = find(&[dir.path().to_owned()], &Selection::default());
+        assert_eq!(names(&found, dir.path()), ["a/c.MOV", "b.mp4"]);
+        assert_eq!(found.left_out[&LeftOut::Hidden], 2);
+        assert_eq!(found.left_out[&LeftOut::NotAVideo], 1);
+        assert_eq!(found.left_out[&LeftOut::NotAFile], 1);
+    }
+
+    #[test]
+    fn a_file_that_is_named_is_taken_whatever_its_name_and_only_once() {
+        let dir = folder(&["raw.bin", "a.mp4"]);
+        let named = [
+            dir.path().join("raw.bin"),
+            dir.path().join("a.mp4"),
+            dir.path().to_owned(),
+        ];
+        let found = find(&named, &Selection::default());
+        assert_eq!(names(&found, dir.path()), ["raw.bin", "a.mp4"]);
+        assert_eq!(found.left_out[&LeftOut::Repeated], 1);
+    }
+
+    #[test]
+    fn patterns_and_sizes_choose() {
+        let dir = folder(&["day1/a.mp4", "day1/a.wav", "day2/b.mp4"]);
+        let patterns = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut selection =
+            Selection::new(&patterns(&["*.wav", "day1/**"]), &patterns(&["*.mp4"])).unwrap();
+        let found = find(&[dir.path().to_owned()], &selection);
+        assert_eq!(names(&found, dir.path()), ["day1/a.wav"]);
+        selection.min_bytes = 1_000;
+        assert!(find(&[dir.path().to_owned()], &selection).files.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_there_is_an_error_of_its_own() {
+        let dir = folder(&["a.mp4"]);
+        let found = find(
+            &[dir.path().join("no.mp4"), dir.path().join("a.mp4")],
+            &Selection::default(),
+        );
+        assert_eq!((found.files.len(), found.errors.len()), (1, 1));
+    }
+}

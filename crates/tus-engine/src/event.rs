@@ -1,0 +1,148 @@
+//! [`Event`]: what happens to an upload, and [`EventSink`]: who listens.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tus_core::client::RetryReason;
+
+/// Names one upload of one [`Uploader`](crate::Uploader) in its events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UploadId(u64);
+
+impl UploadId {
+    /// The next id of this process.
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Something that happened to an upload.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Event {
+    /// The server confirmed all bytes below `offset`.
+    Acked {
+        /// Confirmed bytes.
+        offset: u64,
+    },
+    /// The server takes smaller chunks only.
+    ChunkShrunk {
+        /// Bytes per PATCH from now on.
+        to_bytes: u64,
+    },
+    /// The upload exists on the server, and its record is written.
+    Created {
+        /// The kept headers of the answer, such as `stream-media-id`.
+        tags: BTreeMap<String, String>,
+    },
+    /// The server will remove the upload then, if it stays unfinished.
+    Expires {
+        /// When.
+        at: SystemTime,
+    },
+    /// It stopped; the error reaches whoever joins the handle.
+    Failed,
+    /// All bytes are confirmed.
+    Finished {
+        /// The kept headers.
+        tags: BTreeMap<String, String>,
+    },
+    /// A creation may have left an upload behind that nobody will finish.
+    PossibleOrphan,
+    /// A remembered upload is given up and a new one is created.
+    Restarted {
+        /// Why.
+        reason: RestartReason,
+    },
+    /// A remembered upload goes on.
+    Resumed {
+        /// Confirmed bytes.
+        offset: u64,
+    },
+    /// Something went wrong and is tried again.
+    Retry {
+        /// What went wrong.
+        reason: RetryReason,
+        /// What the transport said, if it was the transport.
+        detail: Option<String>,
+        /// How long it waits first.
+        wait: Duration,
+        /// Waits since the last progress, this one included.
+        attempt: u32,
+    },
+    /// The server lost confirmed bytes; they are sent again.
+    Rewound {
+        /// Confirmed before.
+        from: u64,
+        /// Confirmed now.
+        to: u64,
+    },
+    /// Body bytes left. Progress, and a guess: only [`Acked`](Self::Acked) is the truth.
+    Sent {
+        /// Bytes of this piece.
+        bytes: u64,
+        /// The position in the source behind them.
+        position: u64,
+    },
+    /// It has begun.
+    Started {
+        /// What the source is called.
+        label: String,
+        /// Total bytes.
+        length: u64,
+    },
+    /// The record could not be written. The upload goes on; a crash now costs the resume. Told once.
+    StateNotSaved {
+        /// Why.
+        error: String,
+    },
+    /// The server leaves out `Tus-Resumable`; otherwise harmless.
+    VersionMissing,
+    /// It is held back before its next request.
+    Waiting {
+        /// What for.
+        reason: WaitReason,
+        /// How long, if that is known.
+        wait: Option<Duration>,
+    },
+}
+
+/// Why a remembered upload is not continued.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RestartReason {
+    /// The caller asked to begin anew.
+    Asked,
+    /// The server does not know it any more.
+    Gone,
+    /// The settings that are fixed at creation are others now.
+    SettingsChanged,
+    /// The source is not what it was.
+    SourceChanged,
+}
+
+/// What an upload waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// The service asked for fewer requests, from this or another upload.
+    RateLimit,
+    /// The service works on as many videos as it takes.
+    EncodeSlots,
+}
+
+/// Listens to events. Called from the tasks that move bytes, [`Event::Sent`] once per buffer: it must not block.
+pub trait EventSink: Send + Sync {
+    /// Takes one event.
+    fn event(&self, upload: UploadId, event: &Event);
+}
+
+/// Listens to nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl EventSink for Silent {
+    fn event(&self, _: UploadId, _: &Event) {}
+}

@@ -1,0 +1,199 @@
+//! [`Journal`]: one thread between the uploads and their store.
+//!
+//! Stores block and are called from here only. Confirmed offsets are merged per upload and written in one batch now and then;
+//! what must not be lost (an intent, a creation, an end) is written at once, together with everything else that waits.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use resume_store::{Change, Fingerprint, Lease, Record, ResumeStore, StoreError};
+use tokio::sync::oneshot;
+
+/// A handle on the store's thread. The thread writes what is left and ends when the last handle is dropped.
+#[derive(Clone)]
+pub(crate) struct Journal {
+    commands: Sender<Command>,
+}
+
+enum Command {
+    Commit(
+        Fingerprint,
+        Box<Record>,
+        oneshot::Sender<Result<(), String>>,
+    ),
+    Flush(oneshot::Sender<Result<(), String>>),
+    Lease(Fingerprint, oneshot::Sender<Result<Lease, StoreError>>),
+    Load(
+        Fingerprint,
+        oneshot::Sender<Result<Option<Record>, StoreError>>,
+    ),
+    Note(Fingerprint, Box<Record>),
+}
+
+impl Journal {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(store: Box<dyn ResumeStore>, interval: Duration) -> std::io::Result<Self> {
+        let (commands, inbox) = channel();
+        let run = move || {
+            Scribe {
+                store,
+                interval,
+                pending: HashMap::new(),
+                written_at: Instant::now(),
+            }
+            .run(&inbox)
+        };
+        thread::Builder::new().name("journal".into()).spawn(run)?;
+        Ok(Self { commands })
+    }
+
+    /// The right to drive the upload of `fingerprint`, or who has it.
+    pub(crate) async fn lease(
+        &self,
+        fingerprint: Fingerprint,
+    ) -> Option<Result<Lease, StoreError>> {
+        self.ask(|reply| Command::Lease(fingerprint, reply)).await
+    }
+
+    /// What is remembered of `fingerprint`.
+    pub(crate) async fn load(
+        &self,
+        fingerprint: Fingerprint,
+    ) -> Option<Result<Option<Record>, StoreError>> {
+        self.ask(|reply| Command::Load(fingerprint, reply)).await
+    }
+
+    /// Writes the record durably and says when that is done. What cannot be written now is kept and tried again.
+    pub(crate) async fn commit(
+        &self,
+        fingerprint: Fingerprint,
+        record: Record,
+    ) -> Result<(), String> {
+        let command = |reply| Command::Commit(fingerprint, Box::new(record), reply);
+        self.ask(command)
+            .await
+            .unwrap_or_else(|| Err("the store's thread has ended".into()))
+    }
+
+    /// Writes the record with the next batch.
+    pub(crate) fn note(&self, fingerprint: Fingerprint, record: Record) {
+        // Without the thread there is nobody to tell; the next commit reports it.
+        let _ = self
+            .commands
+            .send(Command::Note(fingerprint, Box::new(record)));
+    }
+
+    /// Writes all that waits.
+    pub(crate) async fn flush(&self) -> Result<(), String> {
+        self.ask(Command::Flush).await.unwrap_or(Ok(()))
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(command(reply)).ok()?;
+        answer.await.ok()
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Journal")
+    }
+}
+
+/// The thread's own state.
+struct Scribe {
+    store: Box<dyn ResumeStore>,
+    interval: Duration,
+    pending: HashMap<Fingerprint, Record>,
+    written_at: Instant,
+}
+
+impl Scribe {
+    fn run(mut self, inbox: &Receiver<Command>) {
+        let mut waiting = Vec::new();
+        loop {
+            let command = if self.pending.is_empty() {
+                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                inbox.recv_timeout(self.interval.saturating_sub(self.written_at.elapsed()))
+            };
+            match command {
+                Ok(command) => {
+                    self.take(command, &mut waiting);
+                    // Everybody who is waiting now shares one commit.
+                    while let Ok(command) = inbox.try_recv() {
+                        self.take(command, &mut waiting);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    // The last handle is gone; nobody is left to hear of an error.
+                    let _ = self.write();
+                    return;
+                }
+            }
+            if !waiting.is_empty() || self.written_at.elapsed() >= self.interval {
+                let result = self.write();
+                for reply in waiting.drain(..) {
+                    let _ = reply.send(result.clone());
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, command: Command, waiting: &mut Vec<oneshot::Sender<Result<(), String>>>) {
+        match command {
+            Command::Commit(fingerprint, record, reply) => {
+                self.pending.insert(fingerprint, *record);
+                waiting.push(reply);
+            }
+            Command::Flush(reply) => waiting.push(reply),
+            Command::Lease(fingerprint, reply) => {
+                let _ = reply.send(self.store.lease(&fingerprint));
+            }
+            Command::Load(fingerprint, reply) => {
+                let _ = reply.send(self.load(&fingerprint));
+            }
+            Command::Note(fingerprint, record) => {
+                self.pending.insert(fingerprint, *record);
+            }
+        }
+    }
+
+    fn load(&mut self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
+        match self.pending.get(fingerprint) {
+            Some(record) => Ok(Some(record.clone())),
+            None => self.store.load(fingerprint),
+        }
+    }
+
+    /// Writes what is pending. On failure it stays pending: state is written when there is space again.
+    fn write(&mut self) -> Result<(), String> {
+        self.written_at = Instant::now();
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let changes: Vec<Change> = self
+            .pending
+            .iter()
+            .map(|(fingerprint, record)| Change::Put(*fingerprint, record.clone()))
+            .collect();
+        match self.store.commit(&changes) {
+            Ok(()) => {
+                self.pending.clear();
+                Ok(())
+            }
+            Err(error) => {
+                tracing::warn!(%error, records = changes.len(), "resume state not written, will try again");
+                Err(error.to_string())
+            }
+        }
+    }
+}

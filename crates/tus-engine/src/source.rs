@@ -1,0 +1,238 @@
+//! [`Source`]: where the bytes come from.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use http_transport::BoxFuture;
+use resume_store::Evidence;
+use rustix::io::{Errno, ReadWriteFlags};
+
+use crate::buffer::Buffer;
+
+/// Bytes that can be read at any offset, as often as a broken connection asks for them.
+pub trait Source: Send + Sync + 'static {
+    /// Total bytes. Does not change.
+    fn length(&self) -> u64;
+
+    /// Bytes from `offset` on: at most what the buffer holds, at least one unless `offset` is the end. The buffer is there to
+    /// be filled; a source that has the bytes in memory may drop it and hand out its own.
+    ///
+    /// # Errors
+    /// What the reading brings. Nothing is read again by itself.
+    fn read_at(&self, offset: u64, buffer: Buffer) -> BoxFuture<'_, io::Result<Bytes>>;
+
+    /// What proves later that the bytes are still the same; `None` where nothing can.
+    ///
+    /// # Errors
+    /// What the reading brings.
+    fn evidence(&self) -> io::Result<Option<Evidence>> {
+        Ok(None)
+    }
+
+    /// Whether the source is still what it was when it was opened. Asked after every chunk.
+    ///
+    /// # Errors
+    /// What asking brings.
+    fn is_unchanged(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    /// The first byte that can still be read: 0 unless bytes pass only once.
+    fn available_from(&self) -> u64 {
+        0
+    }
+}
+
+/// A regular file.
+///
+/// Bytes that the page cache has are read without leaving the thread; others on a blocking thread. The file is never mapped:
+/// a truncated map kills the process.
+#[derive(Debug)]
+pub struct FileSource {
+    file: Arc<File>,
+    opened: Stat,
+    /// Cleared when the file system does not know reads that never block.
+    try_cached: AtomicBool,
+}
+
+/// What shows that a file was written to: everything but the access time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Stat {
+    fn of(file: &File) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        Ok(Self {
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        })
+    }
+}
+
+impl FileSource {
+    /// Opens the file at `path`, following a symbolic link. Blocks; a FIFO or a device is refused, never waited for.
+    ///
+    /// # Errors
+    /// What opening brings; [`io::ErrorKind::InvalidInput`] for anything but a regular file.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        // Without NONBLOCK, opening a FIFO would wait for its writer.
+        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+        Self::new(File::options().read(true).custom_flags(flags).open(path)?)
+    }
+
+    /// Takes an open file.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`] for anything but a regular file.
+    pub fn new(file: File) -> io::Result<Self> {
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not a regular file",
+            ));
+        }
+        let opened = Stat::of(&file)?;
+        Ok(Self {
+            file: Arc::new(file),
+            opened,
+            try_cached: AtomicBool::new(true),
+        })
+    }
+
+    /// Reads what is in memory already: `None` when the disk would have to be asked.
+    fn read_cached(&self, offset: u64, buffer: &mut Buffer) -> Option<usize> {
+        if !self.try_cached.load(Ordering::Relaxed) {
+            return None;
+        }
+        let space = &mut [IoSliceMut::new(buffer.space())];
+        match rustix::io::preadv2(&*self.file, space, offset, ReadWriteFlags::NOWAIT) {
+            // At the end of the file, zero is an answer; the blocking read says so too, with certainty.
+            Ok(0) | Err(Errno::AGAIN | Errno::INTR) => None,
+            Ok(read) => Some(read),
+            Err(_) => {
+                self.try_cached.store(false, Ordering::Relaxed);
+                None
+            }
+        }
+    }
+}
+
+impl Source for FileSource {
+    fn length(&self) -> u64 {
+        self.opened.length
+    }
+
+    fn read_at(&self, offset: u64, mut buffer: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {
+        Box::pin(async move {
+            if let Some(read) = self.read_cached(offset, &mut buffer) {
+                return Ok(buffer.freeze(read));
+            }
+            let file = Arc::clone(&self.file);
+            let read = move || {
+                let read = file.read_at(buffer.space(), offset)?;
+                Ok(buffer.freeze(read))
+            };
+            tokio::task::spawn_blocking(read)
+                .await
+                .map_err(io::Error::other)?
+        })
+    }
+
+    fn evidence(&self) -> io::Result<Option<Evidence>> {
+        Evidence::of(&self.file).map(Some)
+    }
+
+    fn is_unchanged(&self) -> io::Result<bool> {
+        Ok(Stat::of(&self.file)? == self.opened)
+    }
+}
+
+/// Bytes in memory.
+#[derive(Debug, Clone)]
+pub struct BytesSource(Bytes);
+
+impl BytesSource {
+    /// Takes bytes.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl Source for BytesSource {
+    fn length(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, _: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(self.0.len());
+        let bytes = self.0.slice(start..);
+        Box::pin(async move { Ok(bytes) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+    use crate::buffer::{BUFFER_BYTES, BufferPool};
+
+    async fn read(source: &dyn Source, offset: u64) -> Bytes {
+        source
+            .read_at(offset, BufferPool::new(BUFFER_BYTES).take().await)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_at_any_offset_and_ends_with_nothing() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![7; BUFFER_BYTES + 5]).unwrap();
+        let source = FileSource::new(file).unwrap();
+        assert_eq!(source.length(), BUFFER_BYTES as u64 + 5);
+        assert_eq!(read(&source, 0).await.len(), BUFFER_BYTES);
+        assert_eq!(read(&source, BUFFER_BYTES as u64).await.len(), 5);
+        assert_eq!(read(&source, BUFFER_BYTES as u64 + 5).await.len(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_written_to_is_noticed() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"first").unwrap();
+        let source = FileSource::new(file.try_clone().unwrap()).unwrap();
+        assert!(source.is_unchanged().unwrap());
+        file.write_all(b" and more").unwrap();
+        assert!(!source.is_unchanged().unwrap());
+    }
+
+    #[test]
+    fn a_directory_and_a_fifo_are_refused_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(FileSource::open(dir.path()).is_err());
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+        assert_eq!(
+            FileSource::open(&fifo).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
+    }
+
+    #[tokio::test]
+    async fn bytes_in_memory_are_handed_out_without_copying() {
+        let bytes = Bytes::from_static(b"footage");
+        let source = BytesSource::new(bytes.clone());
+        let tail = read(&source, 4).await;
+        assert_eq!(tail.as_ptr(), bytes[4..].as_ptr());
+        assert!(read(&source, 99).await.is_empty());
+    }
+}
