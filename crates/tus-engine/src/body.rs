@@ -128,6 +128,11 @@ impl Body for ChunkBody {
             .ready
             .split_to(this.ready.len().min(this.piece_bytes()));
         let len = piece.len() as u64;
+        // Asked before the last piece leaves: a chunk of a source that changed must not arrive whole,
+        // for it may be the one that completes the upload.
+        if len == this.remaining && !this.source.is_unchanged()? {
+            return Poll::Ready(Some(Err(io::Error::other("the source changed"))));
+        }
         this.remaining -= len;
         this.sent += len;
         (this.on_sent)(len);

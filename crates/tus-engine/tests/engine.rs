@@ -1,0 +1,351 @@
+//! The engine against a null server on loopback: what is sent, what is remembered, what is never sent twice.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_transport::{
+    BoxFuture, Loss, LossPlan, LossyTransport, Protocol, ReqwestTransport, Transport,
+};
+use resume_store::MemoryStore;
+use test_support::NullSink;
+use tokio::sync::Notify;
+use tus_engine::{
+    Buffer, BytesSource, ChunkRule, Creation, Event, EventSink, NewUpload, Resume, Service, Source,
+    UploadError, UploadId, UploadUrl, Uploader, UploaderBuilder, UploaderOptions,
+};
+
+const MIB: usize = 1024 * 1024;
+
+/// Plain tus with chunks of 1 MiB, so that small sources have many.
+struct SmallChunks;
+
+impl Service for SmallChunks {
+    fn chunk_rule(&self) -> ChunkRule {
+        ChunkRule {
+            preferred_bytes: MIB as u64,
+            ..ChunkRule::FREE
+        }
+    }
+
+    fn read_error(&self, _: &http::Response<()>, _: &[u8]) -> Option<tus_engine::Verdict> {
+        None
+    }
+
+    fn reconcile<'a>(
+        &'a self,
+        _: &'a resume_store::Record,
+    ) -> BoxFuture<'a, tus_engine::Reconciled> {
+        Box::pin(std::future::ready(tus_engine::Reconciled::Unknown))
+    }
+}
+
+/// Keeps events, and tells when one that is waited for has come.
+#[derive(Default)]
+struct Heard {
+    events: Mutex<Vec<Event>>,
+    acked: AtomicU64,
+    more: Notify,
+}
+
+impl EventSink for Heard {
+    fn event(&self, _: UploadId, event: &Event) {
+        if let Event::Acked { offset } = event {
+            self.acked.store(*offset, Ordering::SeqCst);
+            self.more.notify_waiters();
+        }
+        self.events.lock().unwrap().push(event.clone());
+    }
+}
+
+impl Heard {
+    async fn acked(&self, offset: u64) {
+        loop {
+            let more = self.more.notified();
+            if self.acked.load(Ordering::SeqCst) >= offset {
+                return;
+            }
+            more.await;
+        }
+    }
+
+    fn has(&self, wanted: impl Fn(&Event) -> bool) -> bool {
+        self.events.lock().unwrap().iter().any(wanted)
+    }
+}
+
+fn transport() -> ReqwestTransport {
+    ReqwestTransport::new(Protocol::Http1).unwrap()
+}
+
+fn uploader(transport: impl Transport + 'static) -> UploaderBuilder {
+    Uploader::builder(Arc::new(transport)).service(Arc::new(SmallChunks))
+}
+
+fn new(sink: &NullSink) -> NewUpload {
+    let url = UploadUrl::parse(&sink.creation_url()).unwrap();
+    NewUpload::new(Creation::new(url), "/footage/a.mov")
+}
+
+fn bytes(len: usize) -> Arc<BytesSource> {
+    Arc::new(BytesSource::new(vec![7; len]))
+}
+
+#[tokio::test]
+async fn a_source_is_created_once_and_sent_in_chunks() {
+    let sink = NullSink::start().unwrap();
+    let uploader = uploader(transport()).build().unwrap();
+    let report = uploader
+        .upload(bytes(3 * MIB + 5), new(&sink))
+        .join()
+        .await
+        .unwrap();
+    let counters = sink.counters();
+    assert_eq!(
+        (counters.posts, counters.patches, counters.heads),
+        (1, 4, 0)
+    );
+    assert_eq!(counters.body_bytes, 3 * MIB as u64 + 5);
+    assert_eq!(report.bytes_sent, counters.body_bytes);
+    assert_eq!(report.requests, 5);
+    assert_eq!(sink.uploads()[0].offset, report.length);
+}
+
+#[tokio::test]
+async fn an_empty_source_needs_no_patch() {
+    let sink = NullSink::start().unwrap();
+    let uploader = uploader(transport()).build().unwrap();
+    let report = uploader.upload(bytes(0), new(&sink)).join().await.unwrap();
+    assert_eq!((report.length, sink.counters().patches), (0, 0));
+}
+
+#[tokio::test]
+async fn a_cancelled_upload_goes_on_where_the_server_stands() {
+    let sink = NullSink::start().unwrap();
+    let (store, heard) = (MemoryStore::new(), Arc::new(Heard::default()));
+    let first = uploader(transport())
+        .store(store.clone())
+        .events(heard.clone())
+        .build()
+        .unwrap();
+    let gate = Arc::new(Gate::new(8 * MIB, 4 * MIB));
+    let handle = first.upload(gate.clone(), new(&sink));
+    heard.acked(4 * MIB as u64).await;
+    handle.cancel();
+    assert!(matches!(handle.join().await, Err(UploadError::Cancelled)));
+    drop(first);
+
+    gate.open.store(true, Ordering::SeqCst);
+    let heard = Arc::new(Heard::default());
+    let second = uploader(transport())
+        .store(store)
+        .events(heard.clone())
+        .build()
+        .unwrap();
+    let report = second.upload(gate, new(&sink)).join().await.unwrap();
+    assert!(
+        heard.has(|event| matches!(event, Event::Resumed { offset } if *offset == 4 * MIB as u64))
+    );
+    assert_eq!(report.bytes_sent, 4 * MIB as u64);
+    assert_eq!(sink.counters().posts, 1, "one upload was created in all");
+}
+
+#[tokio::test]
+async fn a_finished_upload_is_not_sent_again_unless_that_is_asked_for_by_name() {
+    let sink = NullSink::start().unwrap();
+    let uploader = uploader(transport())
+        .store(MemoryStore::new())
+        .build()
+        .unwrap();
+    let first = uploader
+        .upload(bytes(MIB), new(&sink))
+        .join()
+        .await
+        .unwrap();
+    for resume in [Resume::Continue, Resume::Anew] {
+        let again = uploader
+            .upload(bytes(MIB), new(&sink).with_resume(resume))
+            .join()
+            .await
+            .unwrap();
+        assert!(again.already_uploaded);
+        assert_eq!((again.bytes_sent, &again.upload_id), (0, &first.upload_id));
+    }
+    assert_eq!(sink.counters().requests(), 2);
+    let copy = new(&sink).with_resume(Resume::AnewEvenIfFinished);
+    assert!(
+        !uploader
+            .upload(bytes(MIB), copy)
+            .join()
+            .await
+            .unwrap()
+            .already_uploaded
+    );
+    assert_eq!(sink.counters().posts, 2);
+}
+
+#[tokio::test]
+async fn a_source_of_another_length_is_begun_anew() {
+    let sink = NullSink::start().unwrap();
+    let uploader = uploader(transport())
+        .store(MemoryStore::new())
+        .build()
+        .unwrap();
+    uploader
+        .upload(bytes(MIB), new(&sink))
+        .join()
+        .await
+        .unwrap();
+    let report = uploader
+        .upload(bytes(MIB + 1), new(&sink))
+        .join()
+        .await
+        .unwrap();
+    assert!(!report.already_uploaded);
+    assert_eq!(report.bytes_sent, MIB as u64 + 1);
+}
+
+#[tokio::test]
+async fn the_same_source_is_not_driven_twice_at_once() {
+    let sink = NullSink::start().unwrap();
+    let heard = Arc::new(Heard::default());
+    let uploader = uploader(transport())
+        .store(MemoryStore::new())
+        .events(heard.clone())
+        .build()
+        .unwrap();
+    let gate = Arc::new(Gate::new(4 * MIB, 2 * MIB));
+    let first = uploader.upload(gate.clone(), new(&sink));
+    heard.acked(2 * MIB as u64).await;
+    let second = uploader.upload(gate.clone(), new(&sink)).join().await;
+    assert!(matches!(second, Err(UploadError::Busy(_))), "{second:?}");
+    gate.release();
+    first.join().await.unwrap();
+    assert_eq!(sink.counters().posts, 1);
+}
+
+#[tokio::test]
+async fn every_broken_request_is_asked_about_and_no_chunk_is_lost() {
+    let sink = NullSink::start().unwrap();
+    // Request 1 is the POST; the plan breaks PATCHes and HEADs after it in every way there is.
+    let plan = LossPlan::default()
+        .with(2, Loss::AfterBodyBytes(300_000))
+        .with(3, Loss::BeforeSending)
+        .with(5, Loss::Answer)
+        .with(6, Loss::Answer)
+        .with(8, Loss::AfterBodyBytes(1));
+    let heard = Arc::new(Heard::default());
+    let fast = tus_engine::RetryPolicy::DEFAULT.with_waits(
+        std::time::Duration::from_millis(1),
+        std::time::Duration::from_millis(5),
+    );
+    let uploader = uploader(LossyTransport::new(transport(), plan))
+        .events(heard.clone())
+        .options(UploaderOptions::default().with_retry(fast))
+        .build()
+        .unwrap();
+    let report = uploader
+        .upload(bytes(4 * MIB), new(&sink))
+        .join()
+        .await
+        .unwrap();
+    assert_eq!(sink.uploads()[0].offset, 4 * MIB as u64);
+    assert_eq!(sink.counters().posts, 1);
+    assert!(report.requests > 6 && heard.has(|event| matches!(event, Event::Retry { .. })));
+}
+
+#[tokio::test]
+async fn a_source_that_changes_on_the_way_is_never_finished() {
+    let sink = NullSink::start().unwrap();
+    let uploader = uploader(transport()).build().unwrap();
+    let gate = Arc::new(Gate::new(2 * MIB, 2 * MIB));
+    gate.changed.store(true, Ordering::SeqCst);
+    let result = uploader.upload(gate, new(&sink)).join().await;
+    assert!(
+        matches!(result, Err(UploadError::SourceChanged)),
+        "{result:?}"
+    );
+    assert!(
+        sink.uploads()[0].offset < 2 * MIB as u64,
+        "the last byte must not arrive"
+    );
+}
+
+#[tokio::test]
+async fn many_uploads_share_their_turns() {
+    let sink = NullSink::start().unwrap();
+    let uploader = uploader(transport())
+        .options(UploaderOptions::default().with_parallel(8))
+        .build()
+        .unwrap();
+    let handles: Vec<_> = (0..64)
+        .map(|index| {
+            let url = UploadUrl::parse(&sink.creation_url()).unwrap();
+            uploader.upload(
+                bytes(MIB),
+                NewUpload::new(Creation::new(url), format!("/footage/{index}")),
+            )
+        })
+        .collect();
+    for handle in handles {
+        handle.join().await.unwrap();
+    }
+    let counters = sink.counters();
+    assert_eq!((counters.posts, counters.body_bytes), (64, 64 * MIB as u64));
+    assert!(
+        counters.handshakes <= 9,
+        "connections are used again, there were {}",
+        counters.handshakes
+    );
+}
+
+/// A source that gives nothing beyond a position until it is opened, and that can claim to have changed.
+struct Gate {
+    length: u64,
+    closed_at: u64,
+    open: AtomicBool,
+    opened: Notify,
+    changed: AtomicBool,
+}
+
+impl Gate {
+    fn new(length: usize, closed_at: usize) -> Self {
+        let (length, closed_at) = (length as u64, closed_at as u64);
+        Self {
+            length,
+            closed_at,
+            open: AtomicBool::new(false),
+            opened: Notify::new(),
+            changed: AtomicBool::new(false),
+        }
+    }
+
+    fn release(&self) {
+        self.open.store(true, Ordering::SeqCst);
+        self.opened.notify_waiters();
+    }
+}
+
+impl Source for Gate {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, offset: u64, _: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {
+        Box::pin(async move {
+            loop {
+                let opened = self.opened.notified();
+                if offset < self.closed_at || self.open.load(Ordering::SeqCst) {
+                    let len = (self.length - offset).min(64 * 1024) as usize;
+                    return Ok(Bytes::from(vec![7; len]));
+                }
+                opened.await;
+            }
+        })
+    }
+
+    fn is_unchanged(&self) -> io::Result<bool> {
+        Ok(!self.changed.load(Ordering::SeqCst))
+    }
+}
