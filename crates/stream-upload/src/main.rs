@@ -1,3 +1,5 @@
-//! The command.
+//! The `stream-upload` command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    stream_upload::cli::run()
+}

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use resume_store::StoreNotice;
 use tus_core::client::RetryReason;
 
 /// Names one upload of one [`Uploader`](crate::Uploader) in its events.
@@ -137,6 +138,11 @@ pub enum WaitReason {
 pub trait EventSink: Send + Sync {
     /// Takes one event.
     fn event(&self, upload: UploadId, event: &Event);
+
+    /// Takes what the resume store has to say to people, such as that it repaired itself.
+    fn store_notice(&self, notice: &StoreNotice) {
+        let _ = notice;
+    }
 }
 
 /// Listens to nothing.

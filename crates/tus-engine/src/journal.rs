@@ -5,12 +5,15 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use resume_store::{Change, Fingerprint, Lease, Record, ResumeStore, StoreError};
 use tokio::sync::oneshot;
+
+use crate::event::EventSink;
 
 /// A handle on the store's thread. The thread writes what is left and ends when the last handle is dropped.
 #[derive(Clone)]
@@ -38,11 +41,16 @@ impl Journal {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(store: Box<dyn ResumeStore>, interval: Duration) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        store: Box<dyn ResumeStore>,
+        interval: Duration,
+        sink: Arc<dyn EventSink>,
+    ) -> std::io::Result<Self> {
         let (commands, inbox) = channel();
         let run = move || {
             Scribe {
                 store,
+                sink,
                 interval,
                 pending: HashMap::new(),
                 written_at: Instant::now(),
@@ -110,6 +118,7 @@ impl fmt::Debug for Journal {
 /// The thread's own state.
 struct Scribe {
     store: Box<dyn ResumeStore>,
+    sink: Arc<dyn EventSink>,
     interval: Duration,
     pending: HashMap<Fingerprint, Record>,
     written_at: Instant,
@@ -138,6 +147,9 @@ impl Scribe {
                     let _ = self.write();
                     return;
                 }
+            }
+            for notice in self.store.take_notices() {
+                self.sink.store_notice(&notice);
             }
             if !waiting.is_empty() || self.written_at.elapsed() >= self.interval {
                 let result = self.write();

@@ -143,7 +143,8 @@ impl UploaderBuilder {
     /// # Errors
     /// When the system gives no thread for the store.
     pub fn build(self) -> std::io::Result<Uploader> {
-        let start = |store| Journal::start(store, self.options.commit_interval);
+        let sink = Arc::clone(&self.sink);
+        let start = |store| Journal::start(store, self.options.commit_interval, sink);
         let journal = self.store.map(start).transpose()?;
         let permits = Permits::new(&self.options);
         let shared = Shared {

@@ -1,0 +1,268 @@
+//! What was typed. Nothing here decides anything: `plan.rs` says what it means.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueHint};
+
+/// Resumable, parallel uploads to Cloudflare Stream and every tus server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stream-upload",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(after_help = "\
+Exit codes: 0 all done, 1 some sources failed, 2 usage, 3 local file or state, 4 credentials, \
+5 refused by the server, 6 network gave up, 7 source changed, 8 busy in another process, \
+130/143 interrupted (run the same command again to go on).")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Log to stderr what is done; -vv and -vvv say more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Upload files and folders, resuming where an earlier run stopped
+    Put(Box<PutArgs>),
+    /// Run the local emulator of Cloudflare Stream and tus in the foreground
+    #[cfg(feature = "emulator")]
+    Serve(ServeArgs),
+    /// Print the completion script of a shell
+    #[command(
+        after_help = "Example:\n  stream-upload completions bash > /etc/bash_completion.d/stream-upload"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  stream-upload put --local clip.mp4                      to an emulator inside this process
+  CLOUDFLARE_ACCOUNT_ID=… CLOUDFLARE_API_TOKEN=… \\
+    stream-upload put --require-signed-urls footage/      a folder to your account
+  stream-upload put --endpoint https://tus.example/files/ --header @secret.txt a.mov b.mov
+  stream-upload put --json footage/ | jq -r 'select(.event==\"finished\") | .media_id'
+
+Interrupted? Run the same command again: it goes on where the server stands.")]
+pub(crate) struct PutArgs {
+    /// Files and folders; folders are searched for videos
+    #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
+    pub(crate) sources: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) video: VideoArgs,
+    #[command(flatten)]
+    pub(crate) transfer: TransferArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// Print JSON lines to stdout instead of ids, with all events
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Where it goes")]
+pub(crate) struct TargetArgs {
+    /// To an emulator that runs inside this process; needs no account
+    #[cfg(feature = "emulator")]
+    #[arg(long, conflicts_with_all = ["endpoint", "account_id", "api_url"])]
+    pub(crate) local: bool,
+    /// Where --local keeps its videos [default: the platform's state folder]
+    #[cfg(feature = "emulator")]
+    #[arg(long, value_name = "DIR", requires = "local", value_hint = ValueHint::DirPath)]
+    pub(crate) data: Option<PathBuf>,
+    /// To the tus server with this creation URL
+    #[arg(long, value_name = "URL", conflicts_with_all = ["account_id", "api_url"])]
+    pub(crate) endpoint: Option<String>,
+    /// A header for the endpoint's origin: 'Name: value', or @FILE with one per line (keeps secrets off the process list)
+    #[arg(long = "header", value_name = "HEADER", requires = "endpoint")]
+    pub(crate) headers: Vec<String>,
+    /// Send credentials to this https host too
+    #[arg(long = "auth-host", value_name = "HOST")]
+    pub(crate) auth_hosts: Vec<String>,
+    /// The Cloudflare account
+    #[arg(long, value_name = "ID", env = "CLOUDFLARE_ACCOUNT_ID")]
+    pub(crate) account_id: Option<String>,
+    /// Read the API token from this file, which nobody else may read
+    #[arg(long, value_name = "FILE", conflicts_with = "token_stdin", value_hint = ValueHint::FilePath)]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Read the API token from stdin
+    #[arg(long)]
+    pub(crate) token_stdin: bool,
+    /// Another API base, such as an emulator's; its token comes from STREAM_API_TOKEN
+    #[arg(long, value_name = "URL", env = "STREAM_API_URL")]
+    pub(crate) api_url: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "The video")]
+pub(crate) struct VideoArgs {
+    /// Its name [default: the file's]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Further metadata
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub(crate) meta: Vec<(String, String)>,
+    /// Who made it
+    #[arg(long)]
+    pub(crate) creator: Option<String>,
+    /// Play it with signed URLs only
+    #[arg(long)]
+    pub(crate) require_signed_urls: bool,
+    /// A host that may play it, such as example.com or *.example.com
+    #[arg(long = "allowed-origin", value_name = "HOST")]
+    pub(crate) allowed_origins: Vec<String>,
+    /// Where its thumbnail is taken: 0 is its beginning, 1 its end
+    #[arg(long, value_name = "0..1")]
+    pub(crate) thumbnail_pct: Option<f64>,
+    /// The watermark profile to burn in
+    #[arg(long, value_name = "UID")]
+    pub(crate) watermark: Option<String>,
+    /// When it is deleted: a time such as 2027-01-31T00:00:00Z, or +90d after creation
+    #[arg(long, value_name = "TIME")]
+    pub(crate) scheduled_deletion: Option<String>,
+    /// The longest video that is accepted, such as 2h; reserves that much storage
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(crate) max_video_duration: Option<Duration>,
+    /// When the upload URL expires, such as 2027-01-31T00:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expiry: Option<jiff::Timestamp>,
+    /// What the source is known as from run to run, so that it may move [default: its path]
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "The transfer")]
+pub(crate) struct TransferArgs {
+    /// Bytes per PATCH, such as 50MiB [default: what the server prefers]
+    #[arg(long, value_name = "SIZE|auto", value_parser = size_or_auto)]
+    pub(crate) chunk_size: Option<SizeOrAuto>,
+    /// Files at once [default: 4]
+    #[arg(long, alias = "transfers", value_name = "N|auto", value_parser = count_or_auto)]
+    pub(crate) parallel: Option<CountOrAuto>,
+    /// Time without a confirmed byte after which a file is given up, resumably
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub(crate) patience: Duration,
+    /// Refusals in a row after which a file is given up, resumably
+    #[arg(long, value_name = "N", default_value_t = tus_core::RetryPolicy::DEFAULT.max_refusals)]
+    pub(crate) retries: u32,
+    /// Reconnect when no byte was accepted for so long
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(crate) stall_timeout: Duration,
+    /// Begin anew: an unfinished upload is terminated first, a finished one is not doubled
+    #[arg(long)]
+    pub(crate) no_resume: bool,
+    /// With --no-resume: send even what is uploaded already, a second time
+    #[arg(long, requires = "no_resume")]
+    pub(crate) force_new: bool,
+    /// Where resume state is kept [default: the platform's state folder]
+    #[arg(long, value_name = "DIR", env = "STREAM_UPLOAD_STATE_DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Which files of a folder")]
+pub(crate) struct SelectionArgs {
+    /// Only files that match, such as '*.mov' or 'day1/**' [default: files named like videos]
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) include: Vec<String>,
+    /// No files that match
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) exclude: Vec<String>,
+    /// No smaller files
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) min_size: Option<ByteSize>,
+    /// No larger files
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) max_size: Option<ByteSize>,
+}
+
+#[cfg(feature = "emulator")]
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Example:
+  stream-upload serve --data ./stream &
+  # It prints three export lines; with them set, every command talks to the emulator:
+  stream-upload put clip.mp4")]
+pub(crate) struct ServeArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
+    pub(crate) listen: SocketAddr,
+    /// Keep uploads and videos in this folder [default: in memory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data: Option<PathBuf>,
+    /// Keep only lengths and digests: uploads of any size need no disk
+    #[arg(long, conflicts_with = "data")]
+    pub(crate) digest_only: bool,
+}
+
+/// A number, or whatever is best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CountOrAuto {
+    Auto,
+    Count(usize),
+}
+
+/// A size in bytes, or whatever is best.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SizeOrAuto {
+    Auto,
+    Bytes(u64),
+}
+
+fn size_or_auto(text: &str) -> Result<SizeOrAuto, String> {
+    match text {
+        "auto" => Ok(SizeOrAuto::Auto),
+        size => size
+            .parse::<ByteSize>()
+            .map(|size| SizeOrAuto::Bytes(size.as_u64())),
+    }
+}
+
+fn count_or_auto(text: &str) -> Result<CountOrAuto, String> {
+    match text {
+        "auto" => Ok(CountOrAuto::Auto),
+        count => match count.parse() {
+            Ok(count @ 1..=256) => Ok(CountOrAuto::Count(count)),
+            _ => Err("a number from 1 to 256, or auto".into()),
+        },
+    }
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is wanted")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read_in_every_usual_form() {
+        assert_eq!(size_or_auto("52428800"), Ok(SizeOrAuto::Bytes(52_428_800)));
+        assert_eq!(size_or_auto("50MiB"), Ok(SizeOrAuto::Bytes(52_428_800)));
+        assert_eq!(size_or_auto("50MB"), Ok(SizeOrAuto::Bytes(50_000_000)));
+        assert_eq!(size_or_auto("auto"), Ok(SizeOrAuto::Auto));
+        assert!(size_or_auto("much").is_err());
+    }
+}

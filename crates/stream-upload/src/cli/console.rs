@@ -1,0 +1,66 @@
+//! [`Console`]: stdout and stderr, which may both be closed at any time without harm.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use super::exit::CliError;
+
+/// The two streams. What cannot be written is dropped: an upload does not end because nobody reads along.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Console;
+
+impl Console {
+    pub(crate) fn new() -> Self {
+        Self
+    }
+
+    /// One line of results.
+    pub(crate) fn out(&self, line: impl Display) {
+        let mut stdout = io::stdout().lock();
+        let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    }
+
+    pub(crate) fn out_bytes(&self, bytes: &[u8]) {
+        let _ = io::stdout().lock().write_all(bytes);
+    }
+
+    /// One line for people.
+    pub(crate) fn note(&self, line: impl Display) {
+        let _ = writeln!(io::stderr().lock(), "{line}");
+    }
+
+    /// What went wrong, and what to do about it.
+    pub(crate) fn error(&self, error: &CliError) {
+        self.note(format_args!("error: {}", error.message));
+        if let Some(hint) = &error.hint {
+            self.note(format_args!("  hint: {hint}"));
+        }
+    }
+
+    /// Whether somebody watches.
+    pub(crate) fn is_watched(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+}
+
+/// Text for a terminal: control characters, which could move the cursor or hide words, are shown as escapes.
+pub(crate) fn harmless(text: &str) -> String {
+    let escape = |c: char| {
+        if c.is_control() {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
+    text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_name_cannot_drive_the_terminal() {
+        assert_eq!(harmless("a\u{1b}[2J\nb é.mp4"), "a\\u{1b}[2J\\nb é.mp4");
+    }
+}

@@ -1,0 +1,80 @@
+//! The command line: what was typed, what it means, and what is printed.
+
+mod args;
+mod console;
+mod exit;
+mod plan;
+mod put;
+mod render;
+#[cfg(feature = "emulator")]
+mod serve;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Args, Command};
+use console::Console;
+
+/// Runs the command that the process was started with, and says how it ended.
+#[must_use]
+pub fn run() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version go to stdout and are a success; a closed pipe is nobody's fault.
+            let _ = error.print();
+            let code = if error.use_stderr() {
+                exit::Code::Usage
+            } else {
+                exit::Code::Done
+            };
+            return code.into();
+        }
+    };
+    start_logging(args.verbose);
+    let console = Console::new();
+    let result = match args.command {
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "stream-upload", &mut script);
+            console.out_bytes(&script);
+            Ok(exit::Code::Done)
+        }
+        Command::Put(args) => put::run(*args, &console),
+        #[cfg(feature = "emulator")]
+        Command::Serve(args) => serve::run(args, &console),
+    };
+    match result {
+        Ok(code) => code.into(),
+        Err(error) => {
+            console.error(&error);
+            error.code.into()
+        }
+    }
+}
+
+/// Logs go to stderr: nothing by default, more with each `-v`, or what `RUST_LOG` says.
+fn start_logging(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbose {
+        0 => "off",
+        1 => {
+            "stream_upload=info,stream_ingest=info,tus_engine=info,resume_store=info,stream_emulator=info"
+        }
+        2 => {
+            "stream_upload=debug,stream_ingest=debug,tus_engine=debug,resume_store=debug,stream_emulator=debug,http_transport=debug"
+        }
+        _ => "debug",
+    };
+    let filter = if verbose == 0 {
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level))
+    } else {
+        EnvFilter::new(level)
+    };
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}

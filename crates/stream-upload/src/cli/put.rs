@@ -1,0 +1,194 @@
+//! `put`: files and folders, to wherever the plan says.
+
+use std::sync::Arc;
+
+use http_transport::{Protocol, ReqwestTransport};
+use resume_store::{SledStore, StoreError};
+use stream_ingest::{Found, Ingest, Job};
+use tus_engine::{EventSink, Uploader};
+
+use super::args::PutArgs;
+use super::console::{Console, harmless};
+use super::exit::{CliError, Code, overall};
+use super::plan::{Place, PutPlan, Remote, service};
+use super::render::Renderer;
+use super::signals::Signals;
+
+/// Threads that move bytes. More do not help: one fills a fast link, and the disk has threads of its own.
+const WORKERS: usize = 2;
+
+/// Uploads everything that was named.
+pub(crate) fn run(args: PutArgs, console: &Console) -> Result<Code, CliError> {
+    let plan = PutPlan::new(args)?;
+    let found = stream_ingest::find(&plan.sources, &plan.selection);
+    let workers = if found.files.len() > 1 { WORKERS } else { 1 };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build();
+    let runtime =
+        runtime.map_err(|error| CliError::new(Code::Local, format!("cannot start: {error}")))?;
+    runtime.block_on(put(plan, found, console))
+}
+
+async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, CliError> {
+    if plan.key.is_some() && found.files.len() > 1 {
+        return Err(CliError::usage(
+            "--key names one source, and there are several",
+        ));
+    }
+    if plan.settings.name.is_some() && found.files.len() > 1 {
+        return Err(CliError::usage(
+            "--name names one video, and there are several",
+        ));
+    }
+    let renderer = Arc::new(Renderer::new(console.clone(), plan.json, &found));
+    let signals = {
+        let renderer = Arc::clone(&renderer);
+        Signals::listen(move || renderer.stopping()).map_err(|error| {
+            CliError::new(Code::Local, format!("cannot listen to signals: {error}"))
+        })?
+    };
+    let mut failed: Vec<Code> = found.errors.iter().map(|_| Code::Local).collect();
+    for (path, error) in &found.errors {
+        renderer.unreadable(path, error);
+    }
+    if found.files.is_empty() {
+        if failed.is_empty() {
+            return Err(nothing_found(&plan, &found));
+        }
+        renderer.end(&signals);
+        return Ok(overall(0, &failed));
+    }
+
+    let (remote, running) = open(plan.place).await?;
+    let store = open_store(&plan.state_dir)?;
+    let transport = ReqwestTransport::builder(Protocol::Http1)
+        .user_agent(concat!("stream-upload/", env!("CARGO_PKG_VERSION")))
+        .deadlines(plan.options.deadlines)
+        .build()
+        .map_err(|error| CliError::new(Code::Network, error.to_string()))?;
+    let mut builder = Uploader::builder(Arc::new(transport))
+        .service(service(remote.target.is_stream()))
+        .events(Arc::clone(&renderer) as Arc<dyn EventSink>)
+        .store(store)
+        .options(plan.options);
+    if let Some(credentials) = remote.credentials {
+        builder = builder.credentials(credentials);
+    }
+    let uploader = builder.build().map_err(|error| {
+        CliError::new(Code::Local, format!("cannot keep resume state: {error}"))
+    })?;
+
+    let jobs = found.files.iter().map(|(path, _)| {
+        Job::new(path)
+            .with_key(plan.key.clone())
+            .with_settings(Arc::clone(&plan.settings))
+            .with_resume(plan.resume)
+    });
+    let ingest = Ingest::new(uploader, remote.target);
+    let mut succeeded = 0;
+    ingest
+        .run(jobs, signals.token(), |result| {
+            match renderer.result(&result) {
+                Code::Done => succeeded += 1,
+                code => failed.push(code),
+            }
+        })
+        .await;
+    renderer.end(&signals);
+    if let Some(running) = running {
+        running.stop().await;
+    }
+    let not_begun = found.files.len() + found.errors.len() - succeeded - failed.len();
+    match signals.code() {
+        Some(code) if not_begun > 0 || failed.contains(&Code::Interrupted) => Ok(code),
+        _ if not_begun > 0 && succeeded > 0 => Ok(Code::Some),
+        _ => Ok(overall(succeeded, &failed)),
+    }
+}
+
+fn nothing_found(plan: &PutPlan, found: &Found) -> CliError {
+    let names: Vec<_> = plan
+        .sources
+        .iter()
+        .map(|path| harmless(&path.to_string_lossy()))
+        .collect();
+    let left_out: Vec<_> = found
+        .left_out
+        .iter()
+        .map(|(reason, count)| format!("{count} {reason}"))
+        .collect();
+    let detail = if left_out.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", left_out.join(", "))
+    };
+    CliError::new(
+        Code::Local,
+        format!("no videos in {}{detail}", names.join(", ")),
+    )
+    .hint("name the files themselves, or choose what to take with --include '*.EXT'")
+}
+
+fn open_store(state_dir: &std::path::Path) -> Result<SledStore, CliError> {
+    SledStore::open(state_dir).map_err(|error: StoreError| {
+        CliError::new(Code::Local, format!("resume state: {error}"))
+            .hint("choose another folder with --state-dir")
+    })
+}
+
+/// The embedded emulator, if there is one.
+struct Running {
+    #[cfg(feature = "emulator")]
+    emulator: stream_emulator::EmulatorHandle,
+}
+
+impl Running {
+    #[cfg(feature = "emulator")]
+    async fn stop(self) {
+        // Its uploads are durable already; what is left undone by a failed farewell is nothing.
+        let _ = self.emulator.shutdown().await;
+    }
+
+    #[cfg(not(feature = "emulator"))]
+    async fn stop(self) {}
+}
+
+async fn open(place: Place) -> Result<(Remote, Option<Running>), CliError> {
+    match place {
+        Place::Remote(remote) => Ok((remote, None)),
+        #[cfg(feature = "emulator")]
+        Place::Local(folder) => {
+            let fail = |error: &dyn std::fmt::Display| {
+                CliError::new(
+                    Code::Local,
+                    format!("--local in {}: {error}", folder.display()),
+                )
+                .hint("choose another folder with --data")
+            };
+            std::fs::create_dir_all(&folder).map_err(|error| fail(&error))?;
+            let identity = folder.canonicalize().map_err(|error| fail(&error))?;
+            let token = super::serve::token();
+            let emulator = stream_emulator::Emulator::builder()
+                .blobs(stream_emulator::Blobs::Dir(identity.clone()))
+                .token(&token)
+                .start()
+                .await
+                .map_err(|error| fail(&error))?;
+            let api = emulator.api_url();
+            let target =
+                stream_ingest::Target::account(&api, "local").map_err(|error| fail(&error))?;
+            let origin = http_transport::Origin::parse(&api).map_err(|error| fail(&error))?;
+            let secret = secrecy::SecretString::from(token);
+            let credentials = http_transport::Credentials::bearer(&secret, origin)
+                .map_err(|error| fail(&error))?;
+            let identity = format!("emulator in {}", identity.display());
+            let remote = Remote {
+                target: target.with_identity(identity),
+                credentials: Some(credentials),
+            };
+            Ok((remote, Some(Running { emulator })))
+        }
+    }
+}

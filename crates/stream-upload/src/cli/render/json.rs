@@ -1,0 +1,171 @@
+//! JSON lines. Names and fields are a contract: they are added to, never changed.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use stream_ingest::{MEDIA_ID, media_id};
+use tus_engine::{Event, Report, UploadId};
+
+use super::Tally;
+use super::track::{Track, word};
+use crate::cli::console::Console;
+use crate::cli::exit::{Code, kind_of};
+
+/// Progress is told at most so often for one source.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+pub(super) struct Json {
+    console: Console,
+    told: Mutex<HashMap<UploadId, Instant>>,
+}
+
+impl Json {
+    pub(super) fn new(console: Console) -> Self {
+        Self {
+            console,
+            told: Mutex::default(),
+        }
+    }
+
+    pub(super) fn event(&self, upload: UploadId, track: &Track, event: &Event) {
+        let source = track.label.as_str();
+        match event {
+            Event::Started { length, .. } => {
+                self.line("started", Some(source), json!({ "length": length }))
+            }
+            Event::Resumed { offset } => {
+                self.line("resumed", Some(source), json!({ "offset": offset }))
+            }
+            Event::Created { tags } => {
+                let fields = tags
+                    .get(MEDIA_ID.as_str())
+                    .map_or_else(|| json!({}), |id| json!({ "media_id": id }));
+                self.line("created", Some(source), fields);
+            }
+            Event::Sent { .. } | Event::Acked { .. } => self.progress(upload, track),
+            Event::Retry {
+                reason,
+                detail,
+                wait,
+                attempt,
+            } => {
+                let detail = detail
+                    .as_ref()
+                    .map(|detail| format!(": {detail}"))
+                    .unwrap_or_default();
+                let fields = json!({
+                    "reason": format!("{reason}{detail}"),
+                    "wait_ms": millis(*wait),
+                    "attempt": attempt,
+                });
+                self.line("retry", Some(source), fields);
+            }
+            Event::Rewound { from, to } => {
+                self.line("rewound", Some(source), json!({ "from": from, "to": to }))
+            }
+            Event::Waiting { reason, .. } => {
+                self.line("waiting", Some(source), json!({ "reason": word(*reason) }))
+            }
+            Event::PossibleOrphan => self.line("possible-orphan", Some(source), json!({})),
+            Event::Restarted { reason } => {
+                self.line(
+                    "restarted",
+                    Some(source),
+                    json!({ "reason": super::human::restart_words(*reason) }),
+                );
+            }
+            Event::StateNotSaved { error } => {
+                self.line("state-not-saved", Some(source), json!({ "error": error }));
+            }
+            Event::Failed | Event::Finished { .. } => {
+                self.told
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&upload);
+            }
+            _ => {}
+        }
+    }
+
+    fn progress(&self, upload: UploadId, track: &Track) {
+        let now = Instant::now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told
+            .get(&upload)
+            .is_some_and(|last| now - *last < PROGRESS_EVERY)
+        {
+            return;
+        }
+        told.insert(upload, now);
+        drop(told);
+        let fields = json!({
+            "offset": track.offset,
+            "sent": track.sent,
+            "length": track.length,
+            "bytes_per_second": track.rate(),
+        });
+        self.line("progress", Some(&track.label), fields);
+    }
+
+    pub(super) fn finished(&self, source: &str, report: &Report) {
+        let fields = json!({
+            "length": report.length,
+            "media_id": media_id(report),
+            "bytes_sent": report.bytes_sent,
+            "requests": report.requests,
+            "elapsed_ms": millis(report.elapsed),
+        });
+        self.line("finished", Some(source), fields);
+    }
+
+    pub(super) fn skipped(&self, source: &str, reason: &str, report: Option<&Report>) {
+        let mut fields = json!({ "reason": reason });
+        if let (Some(report), Value::Object(map)) = (report, &mut fields) {
+            map.insert("media_id".into(), media_id(report).into());
+            map.insert("settings_differ".into(), report.settings_differ.into());
+        }
+        self.line("skipped", Some(source), fields);
+    }
+
+    pub(super) fn failed(&self, source: &str, error: &str, code: Code, resumable: bool) {
+        let fields = json!({
+            "error": error,
+            "kind": kind_of(code),
+            "resumable": resumable,
+            "exit_code": code as u8,
+        });
+        self.line("failed", Some(source), fields);
+    }
+
+    pub(super) fn summary(&self, tally: &Tally, elapsed: Duration) {
+        let fields = json!({
+            "finished": tally.finished,
+            "skipped": tally.skipped,
+            "failed": tally.failed,
+            "bytes_sent": tally.bytes_sent,
+            "requests": tally.requests,
+            "elapsed_ms": millis(elapsed),
+        });
+        self.line("summary", None, fields);
+    }
+
+    fn line(&self, event: &str, source: Option<&str>, fields: Value) {
+        let mut line = Map::new();
+        line.insert("event".into(), event.into());
+        line.insert("time".into(), Timestamp::now().to_string().into());
+        if let Some(source) = source {
+            line.insert("source".into(), source.into());
+        }
+        if let Value::Object(fields) = fields {
+            line.extend(fields);
+        }
+        self.console.out(Value::Object(line));
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,235 @@
+//! What people and machines see of a run.
+
+mod human;
+mod json;
+mod track;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use resume_store::StoreNotice;
+use stream_ingest::{Found, JobError, JobResult, media_id};
+use tus_engine::{Event, EventSink, Report, UploadError, UploadId};
+
+use super::console::{Console, harmless};
+use super::exit::{Code, code_of, hint_for};
+use super::signals::Signals;
+use human::Human;
+use json::Json;
+use track::Track;
+
+/// Shows a run: to people on stderr with ids on stdout, or to machines as JSON lines on stdout.
+pub(crate) struct Renderer {
+    console: Console,
+    view: View,
+    state: Mutex<State>,
+}
+
+enum View {
+    Human(Human),
+    Json(Json),
+}
+
+struct State {
+    started: Instant,
+    tracks: HashMap<UploadId, Track>,
+    tally: Tally,
+}
+
+/// What the last line tells.
+#[derive(Debug, Default, Clone, Copy)]
+struct Tally {
+    finished: usize,
+    skipped: usize,
+    failed: usize,
+    bytes_sent: u64,
+    requests: u64,
+    resumable: usize,
+}
+
+impl Renderer {
+    pub(crate) fn new(console: Console, json: bool, found: &Found) -> Self {
+        let view = if json {
+            View::Json(Json::new(console.clone()))
+        } else {
+            let bytes = found.files.iter().map(|(_, bytes)| bytes).sum();
+            View::Human(Human::new(console.clone(), found.files.len(), bytes))
+        };
+        let state = State {
+            started: Instant::now(),
+            tracks: HashMap::new(),
+            tally: Tally::default(),
+        };
+        let renderer = Self {
+            console,
+            view,
+            state: Mutex::new(state),
+        };
+        for (reason, count) in &found.left_out {
+            renderer.note(&format!("{count} left out: {reason}"));
+        }
+        renderer
+    }
+
+    /// A line for people, whoever reads stdout.
+    pub(crate) fn note(&self, line: &str) {
+        match &self.view {
+            View::Human(human) => human.line(line),
+            View::Json(_) => self.console.note(line),
+        }
+    }
+
+    /// The first signal came.
+    pub(crate) fn stopping(&self) {
+        self.note("stopping; state is being saved, a second signal stops at once");
+    }
+
+    /// A source that could not even be looked at.
+    pub(crate) fn unreadable(&self, path: &Path, error: &std::io::Error) {
+        let source = path.to_string_lossy();
+        self.lock().tally.failed += 1;
+        let message = error.to_string();
+        self.show_failure(
+            &source,
+            &message,
+            Some("check the path and that you may read it"),
+            Code::Local,
+            false,
+        );
+    }
+
+    /// One job is over. Returns what it counts as.
+    pub(crate) fn result(&self, result: &JobResult) -> Code {
+        let source = result.path.to_string_lossy();
+        match &result.outcome {
+            Ok(report) => {
+                self.succeeded(&source, report);
+                Code::Done
+            }
+            Err(JobError::Upload(error @ UploadError::Busy(_))) => {
+                self.lock().tally.skipped += 1;
+                match &self.view {
+                    View::Human(human) => {
+                        human.line(&format!("skipped {}: {error}", harmless(&source)))
+                    }
+                    View::Json(json) => json.skipped(&source, "busy", None),
+                }
+                Code::Busy
+            }
+            Err(error) => {
+                let code = code_of(error);
+                let mut state = self.lock();
+                state.tally.failed += 1;
+                state.tally.resumable += usize::from(error.is_resumable());
+                drop(state);
+                if code != Code::Interrupted {
+                    let hint = hint_for(error);
+                    self.show_failure(
+                        &source,
+                        &error.to_string(),
+                        hint,
+                        code,
+                        error.is_resumable(),
+                    );
+                } else if let View::Json(json) = &self.view {
+                    json.failed(&source, "interrupted", code, true);
+                }
+                code
+            }
+        }
+    }
+
+    fn succeeded(&self, source: &str, report: &Report) {
+        let id = media_id(report);
+        let mut state = self.lock();
+        if report.already_uploaded {
+            state.tally.skipped += 1;
+        } else {
+            state.tally.finished += 1;
+        }
+        state.tally.bytes_sent += report.bytes_sent;
+        state.tally.requests += report.requests;
+        drop(state);
+        match &self.view {
+            View::Human(human) => {
+                if report.settings_differ {
+                    human.line(&format!(
+                        "{}: uploaded earlier with other settings, which were left as they are",
+                        harmless(source)
+                    ));
+                }
+                human.result(&format!("{id}\t{}", harmless(source)));
+            }
+            View::Json(json) if report.already_uploaded => {
+                json.skipped(source, "already-uploaded", Some(report))
+            }
+            View::Json(json) => json.finished(source, report),
+        }
+    }
+
+    fn show_failure(
+        &self,
+        source: &str,
+        message: &str,
+        hint: Option<&str>,
+        code: Code,
+        resumable: bool,
+    ) {
+        match &self.view {
+            View::Human(human) => {
+                human.line(&format!("error: {}: {message}", harmless(source)));
+                if let Some(hint) = hint {
+                    human.line(&format!("  hint: {hint}"));
+                }
+            }
+            View::Json(json) => json.failed(source, message, code, resumable),
+        }
+    }
+
+    /// The run is over.
+    pub(crate) fn end(&self, signals: &Signals) {
+        let state = self.lock();
+        let (tally, elapsed) = (state.tally, state.started.elapsed());
+        drop(state);
+        match &self.view {
+            View::Human(human) => human.end(&tally, elapsed),
+            View::Json(json) => json.summary(&tally, elapsed),
+        }
+        if signals.code().is_some() {
+            self.console
+                .note("interrupted: run the same command again to go on where the server stands");
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventSink for Renderer {
+    fn event(&self, upload: UploadId, event: &Event) {
+        let mut state = self.lock();
+        if let Event::Started { label, length } = event {
+            state
+                .tracks
+                .insert(upload, Track::new(label.clone(), *length));
+        }
+        let Some(track) = state.tracks.get_mut(&upload) else {
+            return;
+        };
+        track.note(event);
+        match &self.view {
+            View::Human(human) => human.event(upload, track, event),
+            View::Json(json) => json.event(upload, track, event),
+        }
+        if matches!(event, Event::Failed | Event::Finished { .. }) {
+            state.tracks.remove(&upload);
+        }
+    }
+
+    fn store_notice(&self, notice: &StoreNotice) {
+        self.note(&format!("resume state: {notice}"));
+    }
+}

@@ -1,0 +1,75 @@
+//! `serve`: the emulator in the foreground.
+
+use std::time::Duration;
+
+use stream_emulator::{Blobs, Emulator, Encoding};
+
+use super::args::ServeArgs;
+use super::console::Console;
+use super::exit::{CliError, Code};
+use super::signals::Signals;
+
+/// How long a video takes from its last byte to `ready`: long enough to be seen on the way.
+const ENCODING: Duration = Duration::from_secs(2);
+
+/// The environment variable with the emulator's token, and its default.
+const TOKEN_VARIABLE: &str = "STREAM_EMULATOR_TOKEN";
+
+/// The token that the emulator asks for.
+pub(crate) fn token() -> String {
+    std::env::var(TOKEN_VARIABLE)
+        .ok()
+        .filter(|token| !token.is_empty())
+        .unwrap_or_else(|| "local".into())
+}
+
+/// Listens until a signal comes.
+pub(crate) fn run(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime =
+        runtime.map_err(|error| CliError::new(Code::Local, format!("cannot start: {error}")))?;
+    runtime.block_on(serve(args, console))
+}
+
+async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
+    let blobs = match (args.data, args.digest_only) {
+        (Some(folder), _) => Blobs::Dir(folder),
+        (None, true) => Blobs::Digest,
+        (None, false) => Blobs::Memory,
+    };
+    let token = token();
+    let emulator = Emulator::builder()
+        .listen(args.listen)
+        .blobs(blobs)
+        .token(&token)
+        .encoding(Encoding::After(ENCODING))
+        .start()
+        .await
+        .map_err(|error| {
+            CliError::new(
+                Code::Local,
+                format!("cannot serve at {}: {error}", args.listen),
+            )
+            .hint("choose another address with --listen, or another folder with --data")
+        })?;
+    let stopping = console.clone();
+    let signals = Signals::listen(move || stopping.note("stopping; a second signal stops at once"))
+        .map_err(|error| {
+            CliError::new(Code::Local, format!("cannot listen to signals: {error}"))
+        })?;
+    console.out(format_args!("export STREAM_API_URL={}", emulator.api_url()));
+    console.out(format_args!("export STREAM_API_TOKEN={token}"));
+    console.out("export CLOUDFLARE_ACCOUNT_ID=local");
+    console.note(format_args!(
+        "the tus endpoint is {}; press Ctrl-C to stop",
+        emulator.tus_url()
+    ));
+    signals.token().cancelled().await;
+    emulator
+        .shutdown()
+        .await
+        .map_err(|error| CliError::new(Code::Local, format!("state was not saved: {error}")))?;
+    Ok(Code::Done)
+}
