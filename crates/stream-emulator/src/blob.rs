@@ -1,0 +1,216 @@
+//! [`Blob`]: the bytes of one upload, wherever they are kept. Blocking.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::id;
+
+/// Where the bytes of uploads go.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Blobs {
+    /// Into memory; gone with the server. The default.
+    #[default]
+    Memory,
+    /// Into files below this directory, which is made if need be (0700, files 0600). Bytes lie at
+    /// `blobs/<media id>` for a video and at `blobs/<upload id>` for a generic upload, from the
+    /// first byte on and never moved; the state lies beside as JSON. One server at a time.
+    Dir(PathBuf),
+    /// Nowhere: only length and SHA-256 are kept, so that a 10 GB test needs no disk. Partial
+    /// uploads cannot be joined then, and `concatenation` is not offered.
+    Digest,
+}
+
+/// The bytes of one upload. At any time it knows how many there are ([`len`](Self::len)).
+#[derive(Debug)]
+pub(crate) enum Blob {
+    Memory(Vec<u8>),
+    Digest {
+        len: u64,
+        state: Sha256,
+    },
+    /// Open only while something is written: a server with many uploads has few descriptors.
+    File {
+        path: PathBuf,
+        len: u64,
+        open: Option<File>,
+    },
+}
+
+/// What [`Blob::roll_back`] needs to undo.
+#[derive(Debug)]
+pub(crate) struct Mark {
+    len: u64,
+    digest: Option<Sha256>,
+}
+
+impl Blob {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Digest { len, .. } | Self::File { len, .. } => *len,
+        }
+    }
+
+    /// Whether writing costs so little that it is done on the spot.
+    pub(crate) fn is_memory(&self) -> bool {
+        matches!(self, Self::Memory(_))
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        let digest = match self {
+            Self::Digest { state, .. } => Some(state.clone()),
+            _ => None,
+        };
+        Mark {
+            len: self.len(),
+            digest,
+        }
+    }
+
+    /// Removes everything after the mark.
+    pub(crate) fn roll_back(&mut self, mark: Mark) -> io::Result<()> {
+        match self {
+            Self::Memory(bytes) => bytes.truncate(usize::try_from(mark.len).unwrap_or(usize::MAX)),
+            Self::Digest { len, state } => {
+                *len = mark.len;
+                if let Some(digest) = mark.digest {
+                    *state = digest;
+                }
+            }
+            Self::File { len, .. } => {
+                *len = mark.len;
+                let target = *len;
+                self.file()?.set_len(target)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends. After an error nothing of it counts.
+    pub(crate) fn write(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        match self {
+            Self::Memory(bytes) => {
+                bytes.reserve(pieces.iter().map(Bytes::len).sum());
+                pieces
+                    .iter()
+                    .for_each(|piece| bytes.extend_from_slice(piece));
+            }
+            Self::Digest { len, state } => {
+                for piece in pieces {
+                    state.update(piece);
+                    *len += piece.len() as u64;
+                }
+            }
+            Self::File { len, .. } => {
+                let before = *len;
+                let file = self.file()?;
+                let written = pieces.iter().try_fold(0, |written, piece| {
+                    file.write_all(piece).map(|()| written + piece.len() as u64)
+                });
+                match written {
+                    Ok(written) => self.grow(written),
+                    Err(error) => {
+                        // A torn write would stay between what counts and what comes next.
+                        let _ = file.set_len(before);
+                        self.close();
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes durable what was written. Without effect where nothing outlives the process.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if let Self::File {
+            open: Some(file), ..
+        } = self
+        {
+            file.sync_data()?;
+        }
+        Ok(())
+    }
+
+    /// Gives the descriptor back until the next write.
+    pub(crate) fn close(&mut self) {
+        if let Self::File { open, .. } = self {
+            *open = None;
+        }
+    }
+
+    /// Appends all of `other`, which may be this kind of blob only.
+    pub(crate) fn append_blob(&mut self, other: &Self) -> io::Result<()> {
+        match (&mut *self, other) {
+            (Self::Memory(bytes), Self::Memory(more)) => bytes.extend_from_slice(more),
+            (Self::File { .. }, Self::File { path, len, .. }) => {
+                let mut source = File::open(path)?.take(*len);
+                // On Linux the kernel copies; nothing passes through here.
+                let copied = io::copy(&mut source, self.file()?)?;
+                self.grow(copied);
+                if copied != *len {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+            }
+            _ => return Err(io::ErrorKind::Unsupported.into()),
+        }
+        Ok(())
+    }
+
+    /// All bytes; `None` where only a digest is kept.
+    pub(crate) fn read(&self) -> io::Result<Option<Vec<u8>>> {
+        match self {
+            Self::Memory(bytes) => Ok(Some(bytes.clone())),
+            Self::Digest { .. } => Ok(None),
+            Self::File { path, len, .. } => {
+                let mut bytes = Vec::new();
+                File::open(path)?.take(*len).read_to_end(&mut bytes)?;
+                Ok(Some(bytes))
+            }
+        }
+    }
+
+    /// The SHA-256 of all bytes, in lower-case hexadecimal digits.
+    pub(crate) fn sha256(&self) -> io::Result<String> {
+        let state = match self {
+            Self::Memory(bytes) => Sha256::new().chain_update(bytes),
+            Self::Digest { state, .. } => state.clone(),
+            Self::File { path, len, .. } => {
+                let mut state = Sha256::new();
+                let mut source = File::open(path)?.take(*len);
+                let mut buffer = vec![0; 256 * 1024];
+                loop {
+                    match source.read(&mut buffer)? {
+                        0 => break state,
+                        read => state.update(&buffer[..read]),
+                    }
+                }
+            }
+        };
+        Ok(id::hex(&state.finalize()))
+    }
+
+    fn grow(&mut self, by: u64) {
+        if let Self::File { len, .. } = self {
+            *len += by;
+        }
+    }
+
+    /// The open file, its cursor at the end of what counts.
+    fn file(&mut self) -> io::Result<&mut File> {
+        let Self::File { path, len, open } = self else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        if open.is_none() {
+            let mut file = OpenOptions::new().write(true).open(&*path)?;
+            file.seek(SeekFrom::Start(*len))?;
+            *open = Some(file);
+        }
+        open.as_mut().ok_or_else(|| io::ErrorKind::Other.into())
+    }
+}

@@ -1,0 +1,228 @@
+//! [`Emulator::builder`]: every option, its default and its unit.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tus_core::{ChunkRule, Extensions};
+
+use crate::blob::Blobs;
+use crate::fault::FaultPlan;
+use crate::handle::EmulatorHandle;
+use crate::server;
+
+/// Stream's chunk rule (cloudflare-stream.md 3.2), in bytes. The last chunk of an upload is exempt
+/// from minimum and multiple.
+const STREAM_CHUNKS: ChunkRule = ChunkRule {
+    min_bytes: 5_242_880,
+    max_bytes: 209_715_200,
+    multiple_of_bytes: 262_144,
+    preferred_bytes: 52_428_800,
+};
+
+/// 30 GB (cloudflare-stream.md 3.6).
+const STREAM_MAX_BYTES: u64 = 30_000_000_000;
+
+/// A local Cloudflare Stream with a complete tus server. See [`Emulator::builder`].
+#[derive(Debug)]
+pub struct Emulator {
+    _private: (),
+}
+
+impl Emulator {
+    /// All options at their defaults.
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder {
+            options: Options::default(),
+        }
+    }
+}
+
+/// How the life of an uploaded video goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Encoding {
+    /// By the clock: `queued`, then `inprogress`, and `ready` after so long. Zero: `ready` at once.
+    After(Duration),
+    /// By being looked at: the first GET shows `queued`, the second `inprogress`, the third `ready`.
+    Steps,
+}
+
+/// Options of an emulator. The defaults are those of a test: loopback, a free port, memory, a video
+/// that is ready as soon as it is uploaded.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct EmulatorBuilder {
+    options: Options,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) listen: SocketAddr,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) digest_only: bool,
+    pub(crate) token: String,
+    pub(crate) tus_token: bool,
+    pub(crate) chunk_rule: ChunkRule,
+    pub(crate) max_bytes: u64,
+    pub(crate) stream_extensions: Extensions,
+    pub(crate) encoding: Encoding,
+    pub(crate) drop_partial_chunks: bool,
+    pub(crate) upload_expiry: Duration,
+    pub(crate) body_idle: Duration,
+    pub(crate) head_timeout: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) connections: usize,
+    pub(crate) faults: FaultPlan,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            hosts: Vec::new(),
+            data: None,
+            digest_only: false,
+            token: "local".to_owned(),
+            tus_token: false,
+            chunk_rule: STREAM_CHUNKS,
+            max_bytes: STREAM_MAX_BYTES,
+            stream_extensions: Extensions::NONE,
+            encoding: Encoding::After(Duration::ZERO),
+            drop_partial_chunks: false,
+            upload_expiry: Duration::from_secs(24 * 60 * 60),
+            body_idle: Duration::from_secs(20),
+            head_timeout: Duration::from_secs(10),
+            drain: Duration::from_secs(10),
+            connections: 1024,
+            faults: FaultPlan::default(),
+        }
+    }
+}
+
+impl EmulatorBuilder {
+    /// Where to listen. Default `127.0.0.1:0`, a free port on loopback. Bound to anything else, the
+    /// `Host` of requests is not checked any more.
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.options.listen = address;
+        self
+    }
+
+    /// One more name that requests may give as their `Host` while bound to loopback, where names
+    /// are checked against DNS rebinding. Always allowed: `localhost` and loopback addresses.
+    pub fn host(mut self, name: impl Into<String>) -> Self {
+        self.options.hosts.push(name.into());
+        self
+    }
+
+    /// Where bytes and state are kept. Default [`Blobs::Memory`].
+    pub fn blobs(mut self, blobs: Blobs) -> Self {
+        (self.options.data, self.options.digest_only) = match blobs {
+            Blobs::Memory => (None, false),
+            Blobs::Dir(path) => (Some(path), false),
+            Blobs::Digest => (None, true),
+        };
+        self
+    }
+
+    /// The bearer token. Default `local`.
+    pub fn token(mut self, token: impl Into<String>) -> Self {
+        self.options.token = token.into();
+        self
+    }
+
+    /// Whether creating an upload at `/files/` needs the token, too. Default false. Upload URLs
+    /// below it never do: their ids are unguessable, whoever has one may use it.
+    pub fn tus_token(mut self, needed: bool) -> Self {
+        self.options.tus_token = needed;
+        self
+    }
+
+    /// What Stream wants of the length of a chunk; [`ChunkRule::FREE`] switches the rule off.
+    /// Default: 5,242,880 to 209,715,200 bytes in multiples of 262,144, the last chunk of an upload
+    /// exempt from minimum and multiple.
+    pub fn chunk_rule(mut self, rule: ChunkRule) -> Self {
+        self.options.chunk_rule = rule;
+        self
+    }
+
+    /// The largest video in bytes. Default 30,000,000,000.
+    pub fn max_size_bytes(mut self, max: u64) -> Self {
+        self.options.max_bytes = max;
+        self
+    }
+
+    /// tus extensions on Stream's upload URLs besides `creation`. Which of them Stream has is not
+    /// public. Default none; `concatenation` is ignored there.
+    pub fn stream_extensions(mut self, extensions: Extensions) -> Self {
+        self.options.stream_extensions = extensions;
+        self
+    }
+
+    /// How the life of an uploaded video goes on. Default `After(0)`: ready at once.
+    pub fn encoding(mut self, encoding: Encoding) -> Self {
+        self.options.encoding = encoding;
+        self
+    }
+
+    /// A video is ready so long after it was uploaded: short for
+    /// [`encoding`](Self::encoding)`(Encoding::After(time))`.
+    pub fn encode_time(self, time: Duration) -> Self {
+        self.encoding(Encoding::After(time))
+    }
+
+    /// Whether the bytes of a broken PATCH are thrown away instead of kept (tus G-17). Which of the
+    /// two Stream does is not public. Default false: kept.
+    pub fn drop_partial_chunks(mut self, drop: bool) -> Self {
+        self.options.drop_partial_chunks = drop;
+        self
+    }
+
+    /// An unfinished generic upload expires so long after its creation. Default 24 h.
+    pub fn upload_expiry(mut self, after: Duration) -> Self {
+        self.options.upload_expiry = after;
+        self
+    }
+
+    /// A body of which no byte came for so long is answered with 408. Default 20 s.
+    pub fn body_idle_timeout(mut self, idle: Duration) -> Self {
+        self.options.body_idle = idle;
+        self
+    }
+
+    /// A connection whose request head takes longer is closed. Default 10 s.
+    pub fn head_timeout(mut self, timeout: Duration) -> Self {
+        self.options.head_timeout = timeout;
+        self
+    }
+
+    /// How long [`EmulatorHandle::shutdown`] lets running requests go on. Default 10 s.
+    pub fn drain_time(mut self, time: Duration) -> Self {
+        self.options.drain = time;
+        self
+    }
+
+    /// Connections at once; more of them wait to be accepted. Default 1,024.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.options.connections = connections.max(1);
+        self
+    }
+
+    /// What goes wrong from the start. Default: nothing. See also [`EmulatorHandle::faults`].
+    pub fn faults(mut self, plan: FaultPlan) -> Self {
+        self.options.faults = plan;
+        self
+    }
+
+    /// Binds the address, reads the state of a data directory and starts to serve, on the tokio
+    /// runtime that this is called in.
+    ///
+    /// # Errors
+    /// What binding or the data directory came back with; [`io::ErrorKind::ResourceBusy`] when
+    /// another emulator uses the directory.
+    pub async fn start(self) -> io::Result<EmulatorHandle> {
+        server::start(self.options).await
+    }
+}

@@ -1,0 +1,3 @@
+//! The operations of the API, one file per group as in `stream-api`.
+
+pub(crate) mod videos;

@@ -1,0 +1,150 @@
+//! From a path to what it means.
+
+use http::Method;
+use stream_api::endpoints::{self, Found, Op};
+
+use crate::fault::FaultTarget;
+use crate::id;
+
+/// Where the API's base is.
+pub(crate) const API: &str = "/client/v4";
+
+/// What a request is for. Ids are valid, and keys of uploads need not exist.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Route {
+    /// `/`
+    Page,
+    /// `/files/`
+    Files,
+    /// `/files/{key}` and `/tus/{secret}`
+    Upload { key: String },
+    /// `/client/v4/accounts/{account}/media/{uid}`
+    Media { account: String, uid: String },
+    /// A row of the endpoint table, the account first among its parameters.
+    Api(Op, Vec<String>),
+    /// `/_emulator/requests`
+    Requests,
+    /// `/_emulator/originals/{id}`
+    Original { id: String },
+    /// A path of the API, but not with this method.
+    ApiMethod,
+    /// Nothing below the API's base.
+    ApiUnknown,
+    /// Nothing at all.
+    Unknown,
+}
+
+impl Route {
+    pub(crate) fn of(method: &Method, path: &str) -> Self {
+        if let Some(path) = path.strip_prefix(API) {
+            return Self::of_api(method, path);
+        }
+        match path {
+            "/" => return Self::Page,
+            "/files" | "/files/" => return Self::Files,
+            "/_emulator/requests" => return Self::Requests,
+            _ => {}
+        }
+        let key = |key: &str| id::is_valid(key).then(|| key.to_owned());
+        if let Some(rest) = path
+            .strip_prefix("/files/")
+            .or_else(|| path.strip_prefix("/tus/"))
+        {
+            return key(rest).map_or(Self::Unknown, |key| Self::Upload { key });
+        }
+        if let Some(rest) = path.strip_prefix("/_emulator/originals/") {
+            return key(rest).map_or(Self::Unknown, |id| Self::Original { id });
+        }
+        Self::Unknown
+    }
+
+    fn of_api(method: &Method, path: &str) -> Self {
+        let segments: Vec<_> = path.split('/').collect();
+        if let ["", "accounts", account, "media", uid] = segments[..] {
+            return if id::is_valid(uid) && !account.is_empty() {
+                Self::Media {
+                    account: account.to_owned(),
+                    uid: uid.to_owned(),
+                }
+            } else {
+                Self::ApiUnknown
+            };
+        }
+        match endpoints::find(method, path) {
+            // An account id comes back in URLs: nothing in it may need encoding.
+            Found::Endpoint(_, parameters) if !parameters.iter().all(|it| is_plain(it)) => {
+                Self::ApiUnknown
+            }
+            Found::Endpoint(endpoint, parameters) => Self::Api(endpoint.op, parameters),
+            Found::MethodNotAllowed => Self::ApiMethod,
+            Found::NotFound => Self::ApiUnknown,
+        }
+    }
+
+    /// Whether the token is needed.
+    pub(crate) fn needs_token(&self) -> bool {
+        match self {
+            Self::Page | Self::Files | Self::Upload { .. } | Self::Unknown => false,
+            Self::Media { .. }
+            | Self::Api(..)
+            | Self::ApiMethod
+            | Self::ApiUnknown
+            | Self::Requests
+            | Self::Original { .. } => true,
+        }
+    }
+
+    /// What a fault rule calls it; `None` for what faults never touch.
+    pub(crate) fn fault_target(&self, method: &Method) -> Option<FaultTarget> {
+        match self {
+            Self::Files | Self::Api(Op::VideosCreateTus, _) if method == Method::POST => {
+                Some(FaultTarget::Creation)
+            }
+            Self::Upload { .. } | Self::Media { .. } => Some(FaultTarget::Upload),
+            Self::Api(..) | Self::ApiMethod | Self::ApiUnknown => Some(FaultTarget::Api),
+            Self::Requests | Self::Original { .. } => None,
+            Self::Page | Self::Files | Self::Unknown => Some(FaultTarget::Any),
+        }
+    }
+}
+
+fn is_plain(parameter: &str) -> bool {
+    parameter.len() <= 64
+        && parameter
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_that_could_leave_the_directory_lead_nowhere() {
+        for path in [
+            "/files/..",
+            "/files/../../../../etc/passwd",
+            "/files/%2e%2e%2f%2e%2e%2f%2e%2e%2fetc",
+            "/files/aaaaaaaaaaaaaaaa%00",
+            "/files/aaaaaaaaaaaaaaaa/bbbb",
+            "/tus/C:\\aaaaaaaaaaaaaaaaaaa",
+            "/_emulator/originals/..%2f..%2fsecretsecret",
+        ] {
+            assert_eq!(Route::of(&Method::HEAD, path), Route::Unknown, "{path}");
+        }
+        for path in [
+            "/client/v4/accounts/a/media/..",
+            "/client/v4/accounts/a%2fb/stream",
+        ] {
+            assert_eq!(Route::of(&Method::GET, path), Route::ApiUnknown, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_routed() {
+        for row in endpoints::TABLE {
+            let path = format!("{API}{}", row.path_with(&["acc", "v1"]));
+            assert!(matches!(Route::of(&row.method, &path), Route::Api(op, _) if op == row.op));
+        }
+    }
+}

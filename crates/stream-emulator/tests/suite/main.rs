@@ -1,0 +1,9 @@
+//! The emulator over real sockets, spoken to by hand: nothing here shares code with a tus client.
+
+mod api;
+mod faults;
+mod files;
+mod limits;
+mod restart;
+mod stream;
+mod wire;
