@@ -17,17 +17,23 @@
 #[cfg(feature = "testing")]
 pub mod behaviour;
 mod codec;
+mod database;
 mod error;
 mod evidence;
 mod files;
 mod fingerprint;
-#[cfg_attr(not(test), expect(dead_code, reason = "until the store that uses it"))]
 mod gate;
+mod house;
 mod lease;
+mod ledger;
 mod memory;
 mod record;
+mod salvage;
+mod sled;
 mod store;
+mod version;
 
+pub use self::sled::SledStore;
 pub use error::{Holder, StoreError, StoreNotice};
 pub use evidence::{Evidence, Resemblance};
 pub use fingerprint::{Fingerprint, FingerprintError};

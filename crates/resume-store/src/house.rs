@@ -1,0 +1,411 @@
+//! The database with all that surrounds it: gate, version, ledger; opened, checked, repaired.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::codec::{Frame, to_millis};
+use crate::database::{Database, Trouble};
+use crate::files::{free_bytes, sync_folder};
+use crate::gate::Entry;
+use crate::ledger::{Figures, Ledger};
+use crate::salvage::{self, Found};
+use crate::{Change, Filter, Fingerprint, Record, StoreError, StoreNotice, version};
+
+/// A state directory.
+pub(crate) struct House {
+    folder: PathBuf,
+}
+
+/// The open database, and whatever is to be said about opening it.
+pub(crate) struct Opened {
+    pub(crate) open: Open,
+    pub(crate) notice: Option<StoreNotice>,
+}
+
+impl House {
+    pub(crate) fn new(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+        }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Passes the gate and opens the database.
+    ///
+    /// `thorough` counts all records; otherwise the figures stored with them must do. `suspect`
+    /// begins it anew whatever the count says.
+    pub(crate) fn open(&self, thorough: bool, suspect: bool) -> Result<Opened, StoreError> {
+        let entry = Entry::wait(&self.folder)?;
+        version::check(&self.folder)?;
+        self.finish_swap()?;
+        if !self.records().exists() {
+            // A database begun on a full disk would be taken for a damaged one.
+            self.room_or_full("", false)?;
+        }
+        let mut ledger = Ledger::open(&self.folder)?;
+        let (database, verdict) = match self.look(&ledger, thorough) {
+            Ok((database, verdict)) => (Some(database), verdict),
+            Err(Trouble::Error(error)) => return Err(error),
+            Err(Trouble::Damaged(what)) => (None, Verdict::Damaged(what)),
+        };
+        let verdict = match verdict {
+            Verdict::Sound(_) | Verdict::Unconfirmed(_) | Verdict::Bloated(_) if suspect => {
+                Verdict::Damaged("a record cannot be read".to_owned())
+            }
+            verdict => verdict,
+        };
+        let (database, figures, notice) = match (verdict, database) {
+            (Verdict::Sound(figures), Some(database)) => (database, figures, None),
+            (Verdict::Unconfirmed(figures), Some(database)) => {
+                ledger.reset(figures)?;
+                // Nothing yet to be sure about in a store that was just made.
+                let notice = (figures.count > 0).then(|| StoreNotice::Unverified {
+                    path: ledger.path().to_owned(),
+                    found: figures.count,
+                });
+                (database, figures, notice)
+            }
+            (Verdict::Bloated(figures), Some(database)) => {
+                let found = collect(&database);
+                drop(database);
+                let old = self.old();
+                let rewritten = self.rewrite(&mut ledger, found, figures.sequence, &old)?;
+                remove_all(&old)?;
+                (rewritten.0, rewritten.1, None)
+            }
+            (Verdict::Damaged(what), database) => {
+                self.room_or_full(&what, false)?;
+                self.begin_anew(&mut ledger, database)?
+            }
+            (_, None) => {
+                return Err(StoreError::Damaged {
+                    path: self.records(),
+                    what: "it cannot be opened".to_owned(),
+                });
+            }
+        };
+        let open = Open {
+            database,
+            ledger,
+            figures,
+            folder: self.folder.clone(),
+            entry,
+        };
+        Ok(Opened { open, notice })
+    }
+
+    /// `Ok` if damage may be repaired; an error if it only looks like damage because the disk is
+    /// full, or if that was tried before.
+    pub(crate) fn room_or_full(&self, what: &str, repaired: bool) -> Result<(), StoreError> {
+        if free_bytes(&self.folder) < RESERVE {
+            return Err(StoreError::Full {
+                path: self.folder.clone(),
+            });
+        }
+        if repaired {
+            return Err(StoreError::Damaged {
+                path: self.records(),
+                what: what.to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Opens the database and compares it with the ledger.
+    fn look(&self, ledger: &Ledger, thorough: bool) -> Result<(Database, Verdict), Trouble> {
+        let database = Database::open(&self.records())?;
+        let stored = database.figures()?;
+        if let Some(stored) = stored
+            && !thorough
+            && ledger.knows(&stored)
+        {
+            return Ok((database, Verdict::Sound(stored)));
+        }
+        let verdict = match count(&database) {
+            Err(Trouble::Error(error)) => return Err(error.into()),
+            // The open database is still good for reading what is left.
+            Err(Trouble::Damaged(what)) => Verdict::Damaged(what),
+            Ok(tally) => judge(&tally, stored, ledger, database.data_bytes()),
+        };
+        Ok((database, verdict))
+    }
+
+    /// Sets the damaged database aside and begins anew with what can be read of it.
+    fn begin_anew(
+        &self,
+        ledger: &mut Ledger,
+        database: Option<Database>,
+    ) -> Result<(Database, Figures, Option<StoreNotice>), StoreError> {
+        let expected = ledger.expected();
+        let readable = database.as_ref().map(collect).unwrap_or_default();
+        drop(database);
+        let mut all = readable.clone();
+        salvage::scan(&self.records(), &mut all);
+        // Raw bytes also hold what was removed on purpose: not wanted if nothing is missing.
+        let found = match ledger.confirm(&tally(&readable)) {
+            Some(_) => readable,
+            None => all,
+        };
+        let complete = ledger.confirm(&tally(&found)).is_some();
+        let kept = found.len() as u64;
+        let newest = found
+            .values()
+            .map(|frame| frame.sequence)
+            .max()
+            .unwrap_or(0);
+        let stamp = to_millis(SystemTime::now());
+        let aside = self.folder.join(format!("records.sled.damaged-{stamp}"));
+        let (database, figures) = self.rewrite(ledger, found, newest, &aside)?;
+        let aside = aside.exists().then_some(aside);
+        let notice = StoreNotice::Damaged {
+            aside,
+            expected,
+            kept,
+            complete,
+        };
+        Ok((database, figures, Some(notice)))
+    }
+
+    /// Writes `found` into a new database and puts it in the place of the present one, which goes
+    /// `aside`.
+    fn rewrite(
+        &self,
+        ledger: &mut Ledger,
+        found: Found,
+        newest: u64,
+        aside: &Path,
+    ) -> Result<(Database, Figures), StoreError> {
+        let draft = self.draft();
+        remove_all(&draft)?;
+        let values: BTreeMap<_, _> = found
+            .into_iter()
+            .map(|(fingerprint, frame)| (fingerprint, frame.encode()))
+            .collect();
+        let mut figures = Figures {
+            sequence: ledger.sequence().max(newest) + 1,
+            ..Figures::default()
+        };
+        values.values().for_each(|value| figures.add(value));
+        let values = values
+            .into_iter()
+            .map(|(fingerprint, value)| (fingerprint, Some(value)));
+        Database::open(&draft)
+            .and_then(|mut database| database.apply(values, &figures))
+            .map_err(|trouble| self.give_up(trouble))?;
+
+        // The draft is whole and the present one still there: a crash now begins this again, a
+        // crash between the two renames is finished by `finish_swap`.
+        ledger.reset(figures)?;
+        let records = self.records();
+        if records.exists() {
+            fs::rename(&records, aside).map_err(StoreError::io(&records))?;
+        }
+        fs::rename(&draft, self.records()).map_err(StoreError::io(&draft))?;
+        sync_folder(&self.folder)?;
+        let database = Database::open(&self.records()).map_err(|trouble| self.give_up(trouble))?;
+        Ok((database, figures))
+    }
+
+    /// Puts a finished draft in its place after a crash in the middle of a rewrite.
+    fn finish_swap(&self) -> Result<(), StoreError> {
+        if self.records().exists() {
+            remove_all(&self.old())?;
+        }
+        let draft = self.draft();
+        if !draft.exists() {
+            return Ok(());
+        }
+        if self.records().exists() {
+            // Whether the draft is whole is unknown, and what it was made of is still there.
+            return remove_all(&draft);
+        }
+        fs::rename(&draft, self.records()).map_err(StoreError::io(&draft))?;
+        sync_folder(&self.folder)
+    }
+
+    fn give_up(&self, trouble: Trouble) -> StoreError {
+        match trouble {
+            Trouble::Error(error) => error,
+            Trouble::Damaged(what) => StoreError::Damaged {
+                path: self.records(),
+                what,
+            },
+        }
+    }
+
+    fn records(&self) -> PathBuf {
+        self.folder.join("records.sled")
+    }
+
+    fn old(&self) -> PathBuf {
+        self.folder.join("records.sled.old")
+    }
+
+    fn draft(&self) -> PathBuf {
+        self.folder.join("records.sled.new")
+    }
+}
+
+enum Verdict {
+    /// As the ledger says.
+    Sound(Figures),
+    /// Sound, and mostly dead space.
+    Bloated(Figures),
+    /// In itself consistent, and the ledger is of no help.
+    Unconfirmed(Figures),
+    /// Records are missing or spoiled.
+    Damaged(String),
+}
+
+fn judge(found: &Tally, stored: Option<Figures>, ledger: &Ledger, data_bytes: u64) -> Verdict {
+    let missing = || Verdict::Damaged("records are missing".to_owned());
+    match (ledger.confirm(&found.figures), stored) {
+        (Some(slot), _) if data_bytes > BLOATED.max(found.bytes.saturating_mul(16)) => {
+            Verdict::Bloated(slot)
+        }
+        (Some(slot), _) => Verdict::Sound(slot),
+        (None, _) if ledger.expected().is_some() => missing(),
+        (None, Some(stored)) if stored.same_records(&found.figures) => Verdict::Unconfirmed(stored),
+        (None, None) if found.figures.count == 0 => Verdict::Unconfirmed(found.figures),
+        (None, _) => missing(),
+    }
+}
+
+struct Tally {
+    figures: Figures,
+    bytes: u64,
+}
+
+fn count(database: &Database) -> Result<Tally, Trouble> {
+    let mut tally = Tally {
+        figures: Figures::default(),
+        bytes: 0,
+    };
+    let mut spoiled = None;
+    database.each(|value| match value {
+        Ok(value) => {
+            tally.figures.add(&value.bytes);
+            tally.bytes += value.bytes.len() as u64;
+        }
+        Err(trouble) => spoiled = Some(trouble),
+    })?;
+    spoiled.map_or(Ok(tally), Err)
+}
+
+/// Everything that can be read, whatever else happens.
+fn collect(database: &Database) -> Found {
+    let mut found = Found::new();
+    // Where reading ends, what was read remains.
+    database
+        .each(|value| {
+            if let Ok(value) = value {
+                salvage::keep(&mut found, value.frame);
+            }
+        })
+        .ok();
+    found
+}
+
+fn tally(found: &Found) -> Figures {
+    let mut figures = Figures::default();
+    found
+        .values()
+        .for_each(|frame| figures.add(&frame.encode()));
+    figures
+}
+
+fn remove_all(folder: &Path) -> Result<(), StoreError> {
+    match fs::remove_dir_all(folder) {
+        Err(_) if !folder.exists() => Ok(()),
+        other => other.map_err(StoreError::io(folder)),
+    }
+}
+
+/// The database while the gate is held.
+pub(crate) struct Open {
+    // Dropped in this order: sled is closed before the gate opens.
+    database: Database,
+    ledger: Ledger,
+    figures: Figures,
+    folder: PathBuf,
+    entry: Entry,
+}
+
+impl Open {
+    /// Whether somebody waits for the gate.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.entry.is_wanted()
+    }
+
+    pub(crate) fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, Trouble> {
+        Ok(self
+            .database
+            .get(fingerprint)?
+            .map(|value| value.frame.record))
+    }
+
+    pub(crate) fn list(&self, filter: &Filter) -> Result<Vec<(Fingerprint, Record)>, Trouble> {
+        let mut records = Vec::new();
+        let mut spoiled = None;
+        self.database.each(|value| match value {
+            Ok(value) if filter.admits(&value.frame.record) => {
+                records.push((value.frame.fingerprint, value.frame.record));
+            }
+            Ok(_) => {}
+            Err(trouble) => spoiled = Some(trouble),
+        })?;
+        spoiled.map_or(Ok(records), Err)
+    }
+
+    pub(crate) fn commit(&mut self, changes: &[Change]) -> Result<(), Trouble> {
+        let mut next = self.figures;
+        next.sequence += 1;
+        // The last change of each upload decides.
+        let last: BTreeMap<&Fingerprint, &Change> = changes
+            .iter()
+            .map(|change| (change.fingerprint(), change))
+            .collect();
+        let mut values = Vec::with_capacity(last.len());
+        let mut bytes = 0;
+        for (fingerprint, change) in last {
+            if let Some(old) = self.database.get(fingerprint)? {
+                next.subtract(&old.bytes);
+            }
+            let value = match change {
+                Change::Put(fingerprint, record) => Some(
+                    Frame {
+                        sequence: next.sequence,
+                        fingerprint: *fingerprint,
+                        record: record.clone(),
+                    }
+                    .encode(),
+                ),
+                Change::Remove(_) => None,
+            };
+            if let Some(value) = &value {
+                next.add(value);
+                bytes += value.len() as u64;
+            }
+            values.push((*fingerprint, value));
+        }
+        // sled does not take a full disk well: it is not let near one.
+        if free_bytes(&self.folder) < RESERVE + 4 * bytes {
+            let path = self.folder.clone();
+            return Err(Trouble::Error(StoreError::Full { path }));
+        }
+        self.ledger.intend(&self.figures, next)?;
+        self.database.apply(values.into_iter(), &next)?;
+        self.figures = next;
+        Ok(())
+    }
+}
+
+/// With less than this free on the disk nothing is written.
+const RESERVE: u64 = 256 * 1024;
+/// A data file below this is never worth rewriting.
+const BLOATED: u64 = 4 * 1024 * 1024;

@@ -1,0 +1,230 @@
+//! State directories of all kinds.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use resume_store::{Filter, ResumeStore, SledStore, StoreError, StoreNotice};
+use tempfile::TempDir;
+
+use crate::{count, fingerprint, put};
+
+fn modes(folder: &Path, found: &mut Vec<(PathBuf, u32)>) {
+    let mode = |path: &Path| fs::metadata(path).expect("metadata").permissions().mode() & 0o7777;
+    found.push((folder.to_owned(), mode(folder)));
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            modes(&path, found);
+        } else {
+            found.push((path.clone(), mode(&path)));
+        }
+    }
+}
+
+#[test]
+fn folders_are_0700_and_files_0600_also_those_that_sled_makes() {
+    let root = TempDir::new().expect("a folder");
+    let store = SledStore::open(root.path().join("state")).expect("a store");
+    for n in 0..50 {
+        put(&store, n);
+    }
+    let _lease = store.lease(&fingerprint(1)).expect("a lease");
+    for closed in [false, true] {
+        if closed {
+            store.close();
+        }
+        let mut found = Vec::new();
+        modes(store.folder(), &mut found);
+        assert!(found.len() > 8, "{found:?}");
+        for (path, mode) in found {
+            let expected = if path.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode, expected, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn an_open_but_empty_folder_is_tightened_and_said_so() {
+    let root = TempDir::new().expect("a folder");
+    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).expect("chmod");
+    let store = SledStore::open(root.path()).expect("a store");
+    let notices = store.take_notices();
+    assert!(
+        matches!(notices.as_slice(), [StoreNotice::Tightened { .. }]),
+        "{notices:?}"
+    );
+    put(&store, 1);
+    drop(store);
+    // A store that was opened up later is one as well.
+    fs::set_permissions(root.path(), Permissions::from_mode(0o777)).expect("chmod");
+    let store = SledStore::open(root.path()).expect("a store");
+    assert_eq!(store.take_notices().len(), 1);
+    assert_eq!(count(&store), 1);
+}
+
+#[test]
+fn an_open_folder_with_other_files_is_refused_with_a_way_out_and_left_alone() {
+    let root = TempDir::new().expect("a folder");
+    fs::write(root.path().join("main.rs"), "fn main() {}").expect("a file");
+    fs::set_permissions(root.path(), Permissions::from_mode(0o755)).expect("chmod");
+    let error = SledStore::open(root.path()).expect_err("somebody's project");
+    assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
+    assert!(error.to_string().contains("chmod 700"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains(&root.path().display().to_string()),
+        "{error}"
+    );
+    assert_eq!(fs::read_dir(root.path()).expect("a folder").count(), 1);
+}
+
+#[test]
+fn a_symbolic_link_and_a_file_are_refused() {
+    let root = TempDir::new().expect("a folder");
+    let link = root.path().join("link");
+    symlink(root.path(), &link).expect("a link");
+    let file = root.path().join("file");
+    fs::write(&file, "").expect("a file");
+    for path in [link, file] {
+        let error = SledStore::open(&path).expect_err("no directory");
+        assert!(matches!(error, StoreError::Permission { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_newer_version_is_refused_by_name_and_nothing_is_touched() {
+    let root = TempDir::new().expect("a folder");
+    let folder = root.path().join("state");
+    let store = SledStore::open(&folder).expect("a store");
+    put(&store, 1);
+    store.close();
+    let before = fs::read(folder.join("records.sled/db")).expect("a database");
+    fs::write(folder.join("VERSION"), "2\n").expect("a version");
+    for error in [
+        SledStore::open(&folder).expect_err("newer"),
+        // A process that was running when the other one migrated.
+        store.list(Filter::all()).expect_err("newer"),
+    ] {
+        assert!(
+            matches!(
+                error,
+                StoreError::Newer {
+                    found: 2,
+                    supported: 1,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("format 2"), "{error}");
+    }
+    assert_eq!(
+        fs::read(folder.join("records.sled/db")).expect("a database"),
+        before
+    );
+}
+
+#[test]
+fn opening_a_store_does_not_open_its_database() {
+    let root = TempDir::new().expect("a folder");
+    let store = SledStore::open(root.path().join("state")).expect("a store");
+    assert!(!store.folder().join("records.sled").exists());
+}
+
+#[test]
+fn a_lock_file_that_was_replaced_is_noticed() {
+    let root = TempDir::new().expect("a folder");
+    let folder = root.path().join("state");
+    let store = SledStore::open(&folder).expect("a store");
+    put(&store, 1);
+    // Whoever does this removes a lock that is held; the next one must still find the database.
+    fs::remove_file(folder.join("gate.lock")).expect("a lock file");
+    let lease = store.lease(&fingerprint(1)).expect("a lease");
+    let lock = folder
+        .join("leases")
+        .join(format!("{}.lock", fingerprint(1)));
+    fs::remove_file(lock).expect("a lock file");
+    drop(lease);
+    let _again = store.lease(&fingerprint(1)).expect("a lease");
+    assert!(matches!(
+        store.lease(&fingerprint(1)),
+        Err(StoreError::Busy { .. })
+    ));
+    store.close();
+    put(&store, 2);
+    assert_eq!(count(&store), 2);
+}
+
+#[test]
+fn a_database_that_is_mostly_dead_is_rewritten() {
+    let root = TempDir::new().expect("a folder");
+    let folder = root.path().join("state");
+    let store = SledStore::open(&folder).expect("a store");
+    for round in 0..4 {
+        let numbers = round * 5000..(round + 1) * 5000;
+        let puts: Vec<_> = numbers
+            .clone()
+            .map(|n| resume_store::Change::Put(fingerprint(n), crate::record(n)))
+            .collect();
+        store.commit(&puts).expect("a commit");
+        let removes: Vec<_> = numbers
+            .skip(10)
+            .map(|n| resume_store::Change::Remove(fingerprint(n)))
+            .collect();
+        store.commit(&removes).expect("a commit");
+    }
+    drop(store);
+    let size = || {
+        fs::metadata(folder.join("records.sled/db"))
+            .expect("a database")
+            .len()
+    };
+    let before = size();
+    assert!(before > 4 << 20, "{before} bytes prove nothing");
+    let store = SledStore::open(&folder).expect("a store");
+    assert_eq!(count(&store), 40);
+    assert_eq!(store.take_notices(), []);
+    assert!(size() < before / 4, "{} of {before}", size());
+    put(&store, 1 << 40);
+    drop(store);
+    let store = SledStore::open(&folder).expect("a store");
+    assert_eq!(count(&store), 41);
+    assert_eq!(store.take_notices(), []);
+}
+
+/// `mount -t tmpfs -o size=2m tmpfs DIR && RESUME_STORE_SMALL_FS=DIR cargo test … -- --ignored full`
+#[test]
+#[ignore = "needs a small file system, named in RESUME_STORE_SMALL_FS"]
+fn a_full_disk_is_an_error_of_its_own_and_loses_nothing() {
+    let small = std::env::var_os("RESUME_STORE_SMALL_FS").expect("RESUME_STORE_SMALL_FS");
+    let store = SledStore::open(Path::new(&small).join("state")).expect("a store");
+    let mut written = 0;
+    let error = loop {
+        match store.commit(&[resume_store::Change::Put(
+            fingerprint(written),
+            crate::record(written),
+        )]) {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 1_000_000, "the file system is not small");
+    };
+    assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
+    let filler = Path::new(&small).join("filler");
+    for fill in [false, true] {
+        if fill {
+            let mut all = fs::File::create(&filler).expect("a file");
+            std::io::copy(&mut std::io::repeat(0), &mut all).expect_err("no space");
+            store.close();
+        }
+        match store.list(Filter::all()) {
+            Ok(records) => assert_eq!(records.len() as u64, written),
+            Err(error) => assert!(matches!(error, StoreError::Full { .. }), "{error:?}"),
+        }
+    }
+    fs::remove_file(&filler).expect("a file");
+    assert_eq!(count(&store) as u64, written);
+    assert_eq!(store.take_notices(), []);
+}

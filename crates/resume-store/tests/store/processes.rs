@@ -1,0 +1,198 @@
+//! Two at once, killed in the middle, waiting for one another.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use resume_store::{ResumeStore, SledStore, StoreError};
+use tempfile::TempDir;
+
+use crate::{count, fingerprint, put};
+
+/// Starts this test binary again, as another process that only runs [`child`].
+fn start(role: &str, folder: &Path, first: u64) -> Child {
+    let this = std::env::current_exe().expect("this binary");
+    Command::new(this)
+        .args(["--exact", "processes::child", "--ignored", "--nocapture"])
+        .env("ROLE", role)
+        .env("FOLDER", folder)
+        .env("FIRST", first.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child")
+}
+
+/// The lines that the child says on purpose.
+fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    let stdout = child.stdout.take().expect("a pipe");
+    let lines = BufReader::new(stdout).lines().map_while(Result::ok);
+    lines.filter_map(|line| Some(line.split_once("child: ")?.1.to_owned()))
+}
+
+#[test]
+#[ignore = "started by the other tests as a process of its own"]
+fn child() {
+    let variable = |name| std::env::var(name).expect("started by a test");
+    let first: u64 = variable("FIRST").parse().expect("a number");
+    let store = SledStore::open(variable("FOLDER")).expect("a store");
+    match variable("ROLE").as_str() {
+        "write 100" => {
+            for n in first..first + 100 {
+                put(&store, n);
+            }
+        }
+        "write for ever" => {
+            for n in first.. {
+                put(&store, n);
+                println!("child: {n}");
+            }
+        }
+        "hold a lease" => {
+            let _lease = store.lease(&fingerprint(first)).expect("a lease");
+            println!("child: leased");
+            // Until the parent goes away or kills.
+            std::io::stdin().read_to_end(&mut Vec::new()).ok();
+        }
+        "hold the database" => {
+            put(&store, first);
+            println!("child: open");
+            std::io::stdin().read_to_end(&mut Vec::new()).ok();
+        }
+        role => panic!("no role {role}"),
+    }
+}
+
+#[test]
+fn two_threads_and_two_processes_on_one_directory_lose_nothing() {
+    let root = TempDir::new().expect("a folder");
+    let folder = root.path().join("state");
+    let children = [1000, 2000].map(|first| start("write 100", &folder, first));
+    thread::scope(|scope| {
+        for first in [3000, 4000] {
+            let folder = &folder;
+            scope.spawn(move || {
+                let store = SledStore::open(folder).expect("a store");
+                for n in first..first + 100 {
+                    put(&store, n);
+                }
+            });
+        }
+    });
+    for mut child in children {
+        assert!(child.wait().expect("a child").success());
+    }
+    let store = SledStore::open(&folder).expect("a store");
+    assert_eq!(count(&store), 400);
+    assert_eq!(store.take_notices(), []);
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9() {
+    let root = TempDir::new().expect("a folder");
+    let folder = root.path().join("state");
+    let mut acknowledged = Vec::new();
+    for round in 0..20_u64 {
+        let mut child = start("write for ever", &folder, round * 100_000);
+        let wanted = 1 + (round * 7919) % 40;
+        let mut said = lines(&mut child);
+        acknowledged.extend(
+            said.by_ref()
+                .take(wanted as usize)
+                .map(|n| n.parse::<u64>().expect("n")),
+        );
+        child.kill().expect("SIGKILL");
+        child.wait().expect("a child");
+        // What it still said before it died counts as well.
+        acknowledged.extend(said.filter_map(|n| n.parse::<u64>().ok()));
+
+        let store = SledStore::open(&folder).expect("a store");
+        for n in &acknowledged {
+            let found = store.load(&fingerprint(*n)).expect("a store");
+            assert!(
+                found.is_some_and(|record| record.offset == *n),
+                "{n} in round {round}"
+            );
+        }
+        assert_eq!(store.take_notices(), [], "round {round}");
+    }
+    assert!(acknowledged.len() > 100, "{}", acknowledged.len());
+}
+
+#[test]
+fn a_lease_names_its_holder_and_ends_with_its_process() {
+    let root = TempDir::new().expect("a folder");
+    let folder = root.path().join("state");
+    let store = SledStore::open(&folder).expect("a store");
+    let mut child = start("hold a lease", &folder, 7);
+    assert_eq!(lines(&mut child).next().as_deref(), Some("leased"));
+    let error = store.lease(&fingerprint(7)).expect_err("a taken lease");
+    let StoreError::Busy { holder, path } = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(holder.pid, Some(child.id()));
+    assert!(holder.host.is_some() && holder.since_ms.is_some());
+    assert!(path.starts_with(&folder));
+    let _other = store
+        .lease(&fingerprint(8))
+        .expect("another upload's lease");
+
+    child.kill().expect("SIGKILL");
+    child.wait().expect("a child");
+    let _mine = store
+        .lease(&fingerprint(7))
+        .expect("a lease freed by the crash");
+}
+
+#[test]
+fn an_idle_holder_lets_others_in_at_once() {
+    let root = TempDir::new().expect("a folder");
+    let folder = root.path().join("state");
+    let mut child = start("hold the database", &folder, 1);
+    assert_eq!(lines(&mut child).next().as_deref(), Some("open"));
+    let store = SledStore::open(&folder).expect("a store");
+    let begun = Instant::now();
+    put(&store, 2);
+    // 50 ms are promised; a busy machine is given more. Idle closing would take 10 s.
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(count(&store), 2);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("a child");
+}
+
+#[test]
+fn a_wide_umask_does_not_open_the_store() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let root = TempDir::new().expect("a folder");
+    let folder = root.path().join("state");
+    let this = std::env::current_exe().expect("this binary");
+    let status = Command::new("sh")
+        .args([
+            "-c",
+            "umask 000; exec \"$0\" --exact processes::child --ignored",
+        ])
+        .arg(this)
+        .env("ROLE", "write 100")
+        .env("FOLDER", &folder)
+        .env("FIRST", "0")
+        .stdout(Stdio::null())
+        .status()
+        .expect("a child");
+    assert!(status.success());
+    let mode = |path: &Path| {
+        std::fs::metadata(path)
+            .expect("metadata")
+            .permissions()
+            .mode()
+    };
+    assert_eq!(mode(&folder) & 0o7777, 0o700);
+    assert_eq!(mode(&folder.join("records.sled/db")) & 0o7777, 0o600);
+    assert_eq!(mode(&folder.join("records.ledger")) & 0o7777, 0o600);
+}
