@@ -46,7 +46,7 @@ impl Kind {
 
 impl Disk {
     /// Takes the directory. A server that was just dropped may still be finishing its last write, so
-    /// its lock is waited for, up to five seconds.
+    /// its lock is waited for, up to two seconds.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         make_directory(root)?;
         for name in ["blobs", "uploads", "videos"] {
@@ -54,7 +54,7 @@ impl Disk {
         }
         let lock = private(OpenOptions::new().write(true).create(true).truncate(false))
             .open(root.join("lock"))?;
-        let give_up = Instant::now() + Duration::from_secs(5);
+        let give_up = Instant::now() + Duration::from_secs(2);
         loop {
             match lock.try_lock() {
                 Ok(()) => break,

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::fault::Faults;
+use crate::in_process::InProcess;
 use crate::log::RequestRecord;
 use crate::route::API;
 use crate::server::Shared;
@@ -97,6 +98,12 @@ impl EmulatorHandle {
     #[must_use]
     pub fn token(&self) -> &str {
         &self.shared.options.token
+    }
+
+    /// A transport that reaches this emulator without a socket, at [`url`](Self::url).
+    #[must_use]
+    pub fn transport(&self) -> InProcess {
+        InProcess::new(Arc::clone(&self.shared))
     }
 
     /// What goes wrong: rows can be added while it runs.
