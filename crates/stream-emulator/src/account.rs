@@ -178,8 +178,8 @@ impl Videos {
     pub(crate) fn check_open(&self, uid: &str, now: SystemTime) -> Result<(), Rejection> {
         let all = self.lock();
         let entry = all.get(uid).ok_or(Meaning::NotFound)?;
-        let is_open = entry.video.uploaded.is_some();
-        if !is_open
+        let is_done = entry.video.uploaded.is_some();
+        if !is_done
             && entry
                 .video
                 .upload_expiry

@@ -86,6 +86,8 @@ impl Blob {
                 *len = mark.len;
                 let target = *len;
                 self.file()?.set_len(target)?;
+                // The cursor of an open file still stands beyond the new end.
+                self.close();
             }
         }
         Ok(())

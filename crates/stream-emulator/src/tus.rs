@@ -65,21 +65,15 @@ pub(crate) async fn on_upload_url(
         None | Some(Place::Files) => &shared.files,
         Some(_) => &shared.stream,
     };
-    let Some(upload) = &upload else {
-        return match server.decide(head, None, SystemTime::now()) {
-            Ok(Decision::Options(options)) => Ok(answer::empty(options.done())),
-            // A creation belongs to the creation URL.
-            Ok(_) => Ok(refuse(&Meaning::MethodNotAllowed.into())),
-            Err(rejection) => Ok(refuse(&rejection)),
-        };
-    };
-    if head.method() == Method::OPTIONS {
+    let asks_options = head.method() == Method::OPTIONS;
+    let Some(upload) = upload.as_ref().filter(|_| !asks_options) else {
         return Ok(match server.decide(head, None, SystemTime::now()) {
             Ok(Decision::Options(options)) => answer::empty(options.done()),
+            // A creation belongs to the creation URL.
             Ok(_) => refuse(&Meaning::MethodNotAllowed.into()),
             Err(rejection) => refuse(&rejection),
         });
-    }
+    };
     // Held from before the offset is compared until the bytes are in (P-12).
     let Some((blob, ticket)) = upload.take().await else {
         return Ok(refuse(&Meaning::Locked.into()));
@@ -129,9 +123,11 @@ fn decide(
     info: &UploadInfo,
 ) -> Result<Decision, Rejection> {
     let decision = server.decide(head, Some(info), SystemTime::now())?;
-    if let (Some(uid), Decision::Append(append)) = (upload.place.uid(), &decision) {
+    if let Some(uid) = upload.place.uid() {
         shared.videos.check_open(uid, SystemTime::now())?;
-        check_chunk(shared, append, info)?;
+        if let Decision::Append(append) = &decision {
+            check_chunk(shared, append, info)?;
+        }
     }
     Ok(decision)
 }
@@ -230,6 +226,9 @@ pub(crate) async fn created(
             End::Done(now) => info = now,
             End::Refused(rejection) => {
                 remove(shared, upload).await;
+                if let Some(uid) = upload.place.uid() {
+                    shared.forget_video(uid).await;
+                }
                 return Ok(match upload.place {
                     Place::Files => answer::refused(&rejection),
                     _ => answer::refused_by_stream(&rejection),
@@ -385,6 +384,15 @@ impl Shared {
                 state: sha2::Digest::new(),
             }),
             (None, false) => Ok(Blob::Memory(Vec::new())),
+        }
+    }
+
+    /// Forgets a video, durably.
+    pub(crate) async fn forget_video(self: &Arc<Self>, uid: &str) {
+        let (shared, uid) = (Arc::clone(self), uid.to_owned());
+        let removal = move || shared.videos.remove(&uid, shared.disk.as_ref());
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(removal).await {
+            tracing::warn!(%error, "the state of a video cannot be removed");
         }
     }
 

@@ -151,12 +151,7 @@ pub(crate) async fn delete(shared: &Arc<Shared>, account: &str, uid: &str) -> An
     let Some(entry) = shared.videos.entry(account, uid) else {
         return answer::not_found();
     };
-    let (remover, id) = (Arc::clone(shared), uid.to_owned());
-    let removal =
-        tokio::task::spawn_blocking(move || remover.videos.remove(&id, remover.disk.as_ref()));
-    if let Ok(Err(error)) = removal.await {
-        tracing::warn!(%error, "the state of a video cannot be removed");
-    }
+    shared.forget_video(uid).await;
     if let Some(upload) = shared.uploads.get(&entry.upload) {
         // Whoever is still sending is stopped, so that its bytes do not come back.
         let _turn = upload.take().await;

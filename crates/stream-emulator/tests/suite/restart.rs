@@ -220,3 +220,37 @@ async fn shutting_down_saves_what_running_uploads_have_brought() {
         assert_eq!(std::fs::metadata(blob).unwrap().len(), kept);
     }
 }
+
+#[tokio::test]
+async fn a_server_that_is_killed_in_a_long_patch_keeps_all_but_the_last_megabytes() {
+    let directory = tempfile::tempdir().unwrap();
+    let server = on(&directory).start().await.unwrap();
+    let bytes = footage(33 << 20);
+    let path = create(&server, 100 << 20).await;
+    let _open = begin_patch(&server, &path, 100 << 20, &bytes).await;
+    let id = path.rsplit('/').next().unwrap();
+    let state = directory.path().join("uploads").join(format!("{id}.json"));
+    // The state on disk is the only thing that a kill leaves, so wait for it to tell.
+    let kept = loop {
+        let text = std::fs::read(&state).unwrap();
+        let state: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        match state["offset"].as_u64().unwrap() {
+            0 => tokio::task::yield_now().await,
+            offset => break offset,
+        }
+    };
+    assert!(kept >= 32 << 20);
+    let image = tempfile::tempdir().unwrap();
+    for name in ["uploads", "blobs"] {
+        std::fs::create_dir(image.path().join(name)).unwrap();
+        for entry in std::fs::read_dir(directory.path().join(name)).unwrap() {
+            let from = entry.unwrap().path();
+            let to = image.path().join(name).join(from.file_name().unwrap());
+            std::fs::copy(from, to).unwrap();
+        }
+    }
+    let server = on(&image).start().await.unwrap();
+    assert_eq!(offset(&server, &path).await, Some(kept));
+    let content = server.content(id).await.unwrap().unwrap();
+    assert!(content == bytes[..usize::try_from(kept).unwrap()]);
+}
