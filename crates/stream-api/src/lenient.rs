@@ -41,9 +41,35 @@ pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
     Ok(option(deserializer)?.unwrap_or_default())
 }
 
-/// A number, written as a number or as a text.
-pub(crate) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    Ok(to_number(&Value::deserialize(deserializer)?))
+/// A number, read as a number or a text; written without a fraction where it has none, as the service writes sizes.
+pub(crate) mod number {
+    use serde::{Serialize, Serializer};
+
+    use super::{Deserialize, Deserializer, Value, to_number};
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<f64>, D::Error> {
+        Ok(to_number(&Value::deserialize(deserializer)?))
+    }
+
+    #[expect(
+        clippy::ref_option,
+        reason = "serde hands out a reference to the field"
+    )]
+    pub(crate) fn serialize<S: Serializer>(
+        number: &Option<f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        /// Below it every whole number is exact.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        match number {
+            Some(whole) if whole.fract() == 0.0 && whole.abs() <= EXACT => {
+                serializer.serialize_i64(*whole as i64)
+            }
+            other => other.serialize(serializer),
+        }
+    }
 }
 
 pub(crate) fn to_number(value: &Value) -> Option<f64> {

@@ -308,12 +308,14 @@ mod tests {
 
     #[test]
     fn a_relative_deletion_is_the_same_setting_tomorrow() {
-        let after = Deletion::After(SignedDuration::from_hours(90 * 24));
-        let settings = VideoSettings {
-            scheduled_deletion: Some(after),
+        let after = |days: i64| VideoSettings {
+            scheduled_deletion: Some(Deletion::After(SignedDuration::from_hours(days * 24))),
             ..VideoSettings::default()
         };
-        assert_eq!(settings.key("a"), settings.clone().key("a"));
-        assert_ne!(settings.key("a"), VideoSettings::default().key("a"));
+        assert_eq!(after(90).key("a"), after(90).key("a"));
+        assert_ne!(after(90).key("a"), after(91).key("a"));
+        let today = after(90).stream_metadata("a", now()).unwrap();
+        let tomorrow = now() + SignedDuration::from_hours(24);
+        assert_ne!(today, after(90).stream_metadata("a", tomorrow).unwrap());
     }
 }

@@ -95,7 +95,12 @@ impl UploadUrl {
     /// The last segment of the path: what servers use as the upload's id. As secret as the URL until the upload is finished.
     #[must_use]
     pub fn last_segment(&self) -> &str {
-        self.url.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default()
+        self.url
+            .path()
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
     }
 
     /// The same path and query at the scheme, host and port of `other`: for a server that is known to move, such as an

@@ -55,7 +55,7 @@ impl Journal {
                 pending: HashMap::new(),
                 written_at: Instant::now(),
             }
-            .run(&inbox)
+            .run(&inbox);
         };
         thread::Builder::new().name("journal".into()).spawn(run)?;
         Ok(Self { commands })

@@ -15,7 +15,7 @@ use crate::uploader::{NewUpload, Resume};
 pub(crate) enum Begin {
     /// An earlier run finished it.
     Finished {
-        record: Record,
+        record: Box<Record>,
         settings_differ: bool,
     },
     /// Begin, or go on.
@@ -107,7 +107,7 @@ fn weigh(new: &NewUpload, known: Record, mut outset: Outset) -> Begin {
         // The same bytes are there already: another copy is made only when asked for by name.
         State::Finished if same_source && new.resume != Resume::AnewEvenIfFinished => {
             return Begin::Finished {
-                record: known,
+                record: Box::new(known),
                 settings_differ: !same_settings,
             };
         }

@@ -1,5 +1,10 @@
 //! The engine against a null server on loopback: what is sent, what is remembered, what is never sent twice.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by failing"
+)]
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -60,15 +60,12 @@ pub struct Video {
     #[serde(with = "lenient::time", skip_serializing_if = "Option::is_none")]
     pub scheduled_deletion: Option<SystemTime>,
     /// Bytes.
-    #[serde(
-        deserialize_with = "lenient::number",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "lenient::number", skip_serializing_if = "Option::is_none")]
     pub size: Option<f64>,
     /// Seconds; -1 while unknown. See [`Video::duration`].
     #[serde(
         rename = "duration",
-        deserialize_with = "lenient::number",
+        with = "lenient::number",
         skip_serializing_if = "Option::is_none"
     )]
     pub duration_seconds: Option<f64>,
@@ -80,10 +77,7 @@ pub struct Video {
     pub input: Option<VideoInput>,
     /// The longest duration that it may have, which is reserved until it is uploaded; seconds, or
     /// -1, 0 or nothing for none.
-    #[serde(
-        deserialize_with = "lenient::number",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "lenient::number", skip_serializing_if = "Option::is_none")]
     pub max_duration_seconds: Option<f64>,
     /// Whether playback needs a signed token.
     #[serde(
@@ -96,10 +90,7 @@ pub struct Video {
     #[serde(deserialize_with = "lenient::list")]
     pub allowed_origins: Vec<String>,
     /// Where the thumbnail is taken, 0 to 1.
-    #[serde(
-        deserialize_with = "lenient::number",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(with = "lenient::number", skip_serializing_if = "Option::is_none")]
     pub thumbnail_timestamp_pct: Option<f64>,
     /// The thumbnail.
     #[serde(
@@ -182,7 +173,7 @@ enum StatusOnTheWire {
         state: String,
         #[serde(default, deserialize_with = "lenient::option")]
         step: Option<String>,
-        #[serde(default, deserialize_with = "lenient::number")]
+        #[serde(default, with = "lenient::number")]
         pct_complete: Option<f64>,
         #[serde(default, deserialize_with = "lenient::text")]
         error_reason_code: String,
@@ -315,10 +306,10 @@ impl From<VideoState> for String {
 #[serde(default)]
 pub struct VideoInput {
     /// Pixels; -1 while unknown.
-    #[serde(deserialize_with = "lenient::number")]
+    #[serde(with = "lenient::number")]
     pub width: Option<f64>,
     /// Pixels; -1 while unknown.
-    #[serde(deserialize_with = "lenient::number")]
+    #[serde(with = "lenient::number")]
     pub height: Option<f64>,
 }
 

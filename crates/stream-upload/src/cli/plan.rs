@@ -31,7 +31,7 @@ pub(crate) enum Place {
     #[cfg(feature = "emulator")]
     Local(PathBuf),
     /// Somewhere else.
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 /// A server that is there already.
@@ -141,7 +141,7 @@ fn place(args: &TargetArgs, state_dir: &Path) -> Result<Place, CliError> {
         Some(endpoint) => tus_server(endpoint, args)?,
         None => account(args)?,
     };
-    Ok(Place::Remote(remote))
+    Ok(Place::Remote(Box::new(remote)))
 }
 
 fn tus_server(endpoint: &str, args: &TargetArgs) -> Result<Remote, CliError> {

@@ -61,8 +61,9 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         return Ok(overall(0, &failed));
     }
 
-    let (remote, running) = open(plan.place).await?;
+    // First, for it makes the state folder private before the emulator's may be put into it.
     let store = open_store(&plan.state_dir)?;
+    let (remote, running) = open(plan.place).await?;
     let transport = ReqwestTransport::builder(Protocol::Http1)
         .user_agent(concat!("stream-upload/", env!("CARGO_PKG_VERSION")))
         .deadlines(plan.options.deadlines)
@@ -157,7 +158,7 @@ impl Running {
 
 async fn open(place: Place) -> Result<(Remote, Option<Running>), CliError> {
     match place {
-        Place::Remote(remote) => Ok((remote, None)),
+        Place::Remote(remote) => Ok((*remote, None)),
         #[cfg(feature = "emulator")]
         Place::Local(folder) => {
             let fail = |error: &dyn std::fmt::Display| {

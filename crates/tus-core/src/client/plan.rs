@@ -25,7 +25,11 @@ impl Creation {
     /// A creation without metadata.
     #[must_use]
     pub fn new(url: UploadUrl) -> Self {
-        Self { url, metadata: Metadata::new(), headers: HeaderMap::new() }
+        Self {
+            url,
+            metadata: Metadata::new(),
+            headers: HeaderMap::new(),
+        }
     }
 
     /// Sets [`metadata`](Self::metadata).

@@ -282,7 +282,8 @@ impl Upload {
     /// Where the next request goes, redirects aside: the upload, or before it exists the creation URL.
     #[must_use]
     pub fn target(&self) -> Option<&UploadUrl> {
-        self.url().or_else(|| self.plan.creation.as_deref().map(|creation| &creation.url))
+        self.url()
+            .or_else(|| self.plan.creation.as_deref().map(|creation| &creation.url))
     }
 
     /// The kept headers of the creation's answer and of the last chunk's.

@@ -8,6 +8,7 @@ use super::event::{Event, RetryReason};
 use super::failure::{Failure, Violation};
 use super::upload::{Doubt, Fault, Next, Now, Reconciled, State, Upload};
 use super::verdict::{Verdict, VerdictKind};
+use crate::header;
 use crate::rejection::{Advice, Phase, advice};
 use crate::retry::retry_after;
 
@@ -183,6 +184,9 @@ impl Upload {
         };
         let reason = RetryReason::Refused(status, verdict.clone());
         match overruled(advice(phase, status), phase, verdict.as_ref()) {
+            Advice::GiveUp if phase == Phase::Create && is_foreign(head, verdict.as_ref()) => {
+                self.fail(Failure::NotTus { phase, status });
+            }
             Advice::GiveUp => self.fail(Failure::Refused {
                 phase,
                 status,
@@ -314,6 +318,15 @@ impl Upload {
         };
         self.wait(RetryReason::Foreign, next, None, now);
     }
+}
+
+/// Whether a refused creation was refused by something that does not speak tus: it names no version, which tus servers do in
+/// every answer (G-02), and says what servers say of a path or a method that they do not know.
+fn is_foreign(head: &Response<()>, verdict: Option<&Verdict>) -> bool {
+    let unknown_here = matches!(head.status().as_u16(), 404 | 405 | 501);
+    !head.headers().contains_key(header::TUS_RESUMABLE)
+        && (unknown_here || header::is_html(head.headers()))
+        && verdict.is_none_or(|verdict| verdict.code.is_none())
 }
 
 /// What a service read in the body overrules the status.

@@ -34,10 +34,10 @@ impl Json {
         let source = track.label.as_str();
         match event {
             Event::Started { length, .. } => {
-                self.line("started", Some(source), json!({ "length": length }))
+                self.line("started", Some(source), json!({ "length": length }));
             }
             Event::Resumed { offset } => {
-                self.line("resumed", Some(source), json!({ "offset": offset }))
+                self.line("resumed", Some(source), json!({ "offset": offset }));
             }
             Event::Created { tags } => {
                 let fields = tags
@@ -64,10 +64,10 @@ impl Json {
                 self.line("retry", Some(source), fields);
             }
             Event::Rewound { from, to } => {
-                self.line("rewound", Some(source), json!({ "from": from, "to": to }))
+                self.line("rewound", Some(source), json!({ "from": from, "to": to }));
             }
             Event::Waiting { reason, .. } => {
-                self.line("waiting", Some(source), json!({ "reason": word(*reason) }))
+                self.line("waiting", Some(source), json!({ "reason": word(*reason) }));
             }
             Event::PossibleOrphan => self.line("possible-orphan", Some(source), json!({})),
             Event::Restarted { reason } => {

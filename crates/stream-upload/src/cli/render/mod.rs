@@ -4,7 +4,7 @@ mod human;
 mod json;
 mod track;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -35,6 +35,7 @@ enum View {
 struct State {
     started: Instant,
     tracks: HashMap<UploadId, Track>,
+    hinted: HashSet<&'static str>,
     tally: Tally,
 }
 
@@ -60,6 +61,7 @@ impl Renderer {
         let state = State {
             started: Instant::now(),
             tracks: HashMap::new(),
+            hinted: HashSet::new(),
             tally: Tally::default(),
         };
         let renderer = Self {
@@ -112,7 +114,7 @@ impl Renderer {
                 self.lock().tally.skipped += 1;
                 match &self.view {
                     View::Human(human) => {
-                        human.line(&format!("skipped {}: {error}", harmless(&source)))
+                        human.line(&format!("skipped {}: {error}", harmless(&source)));
                     }
                     View::Json(json) => json.skipped(&source, "busy", None),
                 }
@@ -163,7 +165,7 @@ impl Renderer {
                 human.result(&format!("{id}\t{}", harmless(source)));
             }
             View::Json(json) if report.already_uploaded => {
-                json.skipped(source, "already-uploaded", Some(report))
+                json.skipped(source, "already-uploaded", Some(report));
             }
             View::Json(json) => json.finished(source, report),
         }
@@ -173,14 +175,15 @@ impl Renderer {
         &self,
         source: &str,
         message: &str,
-        hint: Option<&str>,
+        hint: Option<&'static str>,
         code: Code,
         resumable: bool,
     ) {
         match &self.view {
             View::Human(human) => {
                 human.line(&format!("error: {}: {message}", harmless(source)));
-                if let Some(hint) = hint {
+                // Fifty files with one trouble need one remedy.
+                if let Some(hint) = hint.filter(|hint| self.lock().hinted.insert(hint)) {
                     human.line(&format!("  hint: {hint}"));
                 }
             }
