@@ -12,8 +12,8 @@ use crate::fault::FaultPlan;
 use crate::handle::EmulatorHandle;
 use crate::server;
 
-/// Stream's chunk rule (cloudflare-stream.md 3.2), in bytes. The last chunk of an upload is exempt
-/// from minimum and multiple.
+/// Stream's chunk rule, in bytes. The last chunk of an upload is exempt from minimum and multiple.
+/// <https://developers.cloudflare.com/stream/uploading-videos/resumable-uploads/>
 const STREAM_CHUNKS: ChunkRule = ChunkRule {
     min_bytes: 5_242_880,
     max_bytes: 209_715_200,
@@ -21,7 +21,7 @@ const STREAM_CHUNKS: ChunkRule = ChunkRule {
     preferred_bytes: 52_428_800,
 };
 
-/// 30 GB (cloudflare-stream.md 3.6).
+/// 30 GB (<https://developers.cloudflare.com/stream/>).
 const STREAM_MAX_BYTES: u64 = 30_000_000_000;
 
 /// A local Cloudflare Stream with a complete tus server. See [`Emulator::builder`].

@@ -59,7 +59,7 @@ impl Disk {
             match lock.try_lock() {
                 Ok(()) => break,
                 Err(TryLockError::WouldBlock) if Instant::now() < give_up => {
-                    std::thread::sleep(Duration::from_millis(10));
+                    std::thread::sleep(Duration::from_millis(10)); // blocking: once, before anything is served
                 }
                 Err(TryLockError::WouldBlock) => {
                     return Err(io::Error::new(

@@ -18,7 +18,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Reads the settings of a creation into a video without a byte. `direct` is whether a one-time URL
 /// was asked for.
 ///
-/// Keys are compared whatever their case (cloudflare-stream.md 3.3); those that Stream does not know
+/// Keys are compared whatever their case; those that Stream does not know
 /// become entries of `meta`.
 ///
 /// # Errors

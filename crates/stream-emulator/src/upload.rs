@@ -15,7 +15,7 @@ use tus_core::server::{UploadInfo, UploadKind};
 use crate::blob::Blob;
 use crate::disk::{Disk, Kind};
 
-/// How long a request waits for an older one to let go of the upload (faults.md F73).
+/// How long a request waits for an older one to let go of the upload.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One upload.
