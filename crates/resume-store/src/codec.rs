@@ -7,7 +7,7 @@ use crate::{Fingerprint, Record};
 /// A record on its way to or from the disk.
 ///
 /// ```text
-/// magic 4 | version 1 | sequence 8 | fingerprint 32 | length 4 | record as JSON | CRC-32 of all before 4
+/// magic 4 | version 1 | sequence 8 | fingerprint 32 | length 4 | record as JSON, or nothing | CRC-32 of all before 4
 /// ```
 ///
 /// The frame says whose it is and how new it is, so that it can be told from its neighbours in the
@@ -16,7 +16,9 @@ use crate::{Fingerprint, Record};
 pub(crate) struct Frame {
     pub(crate) sequence: u64,
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) record: Record,
+    /// `None` after a removal. The mark is kept until the database is next rewritten, so that
+    /// outdated bytes in a damaged one are not taken for a record.
+    pub(crate) record: Option<Record>,
 }
 
 impl Frame {
@@ -24,7 +26,8 @@ impl Frame {
     pub(crate) fn encode(&self) -> Vec<u8> {
         // JSON, not a compact binary format: fields may be added without a new version, and what
         // is salvaged from a damaged database can be read by a person. A record has some 700 bytes.
-        let record = serde_json::to_vec(&self.record).unwrap_or_default();
+        let json = |record| serde_json::to_vec(record).unwrap_or_default();
+        let record = self.record.as_ref().map(json).unwrap_or_default();
         let mut bytes = Vec::with_capacity(HEAD + record.len() + CRC);
         bytes.extend_from_slice(MAGIC);
         bytes.push(VERSION);
@@ -55,7 +58,10 @@ impl Frame {
         let frame = Self {
             sequence: u64::from_le_bytes(*sequence),
             fingerprint: Fingerprint::from_bytes(*fingerprint),
-            record: serde_json::from_slice(record).ok()?,
+            record: match record {
+                [] => None,
+                json => Some(serde_json::from_slice(json).ok()?),
+            },
         };
         Some((frame, HEAD + length + CRC))
     }

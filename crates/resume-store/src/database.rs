@@ -107,18 +107,15 @@ impl Database {
         })
     }
 
-    /// Puts values and removes keys, all or none; `figures` go along. Durable when it returns.
+    /// Puts values, all or none; `figures` go along. Durable when it returns.
     pub(crate) fn apply(
         &mut self,
-        changes: impl Iterator<Item = (Fingerprint, Option<Vec<u8>>)>,
+        values: impl Iterator<Item = (Fingerprint, Vec<u8>)>,
         figures: &Figures,
     ) -> Result<(), Trouble> {
         let mut batch = Batch::default();
-        for (fingerprint, value) in changes {
-            match value {
-                Some(value) => batch.insert(fingerprint.as_bytes(), value),
-                None => batch.remove(fingerprint.as_bytes()),
-            }
+        for (fingerprint, value) in values {
+            batch.insert(fingerprint.as_bytes(), value);
         }
         batch.insert(FIGURES, figures.encode().as_slice());
         self.run(|db| {

@@ -6,6 +6,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::OFlags;
 
@@ -117,7 +118,10 @@ pub(crate) fn tighten(folder: &Path) -> Result<(), StoreError> {
 
 /// Writes a whole file so that a crash leaves the old content or the new.
 pub(crate) fn replace_file(path: &Path, content: &[u8]) -> Result<(), StoreError> {
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    // Nobody else's draft, in this process or another.
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
+    let draft = path.with_extension(format!("{}-{number}.new", std::process::id()));
     let mut file = private_file(&draft)?;
     let written = file
         .set_len(0)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::codec::{Frame, to_millis};
-use crate::database::{Database, Trouble};
+use crate::database::{Database, Trouble, Value};
 use crate::files::{free_bytes, sync_folder};
 use crate::gate::Entry;
 use crate::ledger::{Figures, Ledger};
@@ -43,10 +43,9 @@ impl House {
         let entry = Entry::wait(&self.folder)?;
         version::check(&self.folder)?;
         self.finish_swap()?;
-        if !self.records().exists() {
-            // A database begun on a full disk would be taken for a damaged one.
-            self.room_or_full("", false)?;
-        }
+        let existed = self.records().exists();
+        // sled hangs on a full disk, and what it began there would be taken for damage.
+        self.room_or_full("", false)?;
         let mut ledger = Ledger::open(&self.folder)?;
         let (database, verdict) = match self.look(&ledger, thorough) {
             Ok((database, verdict)) => (Some(database), verdict),
@@ -71,7 +70,8 @@ impl House {
                 (database, figures, notice)
             }
             (Verdict::Bloated(figures), Some(database)) => {
-                let found = collect(&database);
+                let mut found = collect(&database);
+                found.retain(|_, frame| frame.record.is_some());
                 drop(database);
                 let old = self.old();
                 let rewritten = self.rewrite(&mut ledger, found, figures.sequence, &old)?;
@@ -80,7 +80,7 @@ impl House {
             }
             (Verdict::Damaged(what), database) => {
                 self.room_or_full(&what, false)?;
-                self.begin_anew(&mut ledger, database)?
+                self.begin_anew(&mut ledger, database, existed)?
             }
             (_, None) => {
                 return Err(StoreError::Damaged {
@@ -140,17 +140,23 @@ impl House {
         &self,
         ledger: &mut Ledger,
         database: Option<Database>,
+        existed: bool,
     ) -> Result<(Database, Figures, Option<StoreNotice>), StoreError> {
         let expected = ledger.expected();
         let readable = database.as_ref().map(collect).unwrap_or_default();
         drop(database);
         let mut all = readable.clone();
         salvage::scan(&self.records(), &mut all);
-        // Raw bytes also hold what was removed on purpose: not wanted if nothing is missing.
-        let found = match ledger.confirm(&tally(&readable)) {
+        if !existed {
+            // It was made a moment ago, by looking for it.
+            remove_all(&self.records())?;
+        }
+        // Raw bytes hold outdated records too, which are not wanted if nothing is missing.
+        let mut found = match ledger.confirm(&tally(&readable)) {
             Some(_) => readable,
             None => all,
         };
+        found.retain(|_, frame| frame.record.is_some());
         let complete = ledger.confirm(&tally(&found)).is_some();
         let kept = found.len() as u64;
         let newest = found
@@ -191,11 +197,8 @@ impl House {
             ..Figures::default()
         };
         values.values().for_each(|value| figures.add(value));
-        let values = values
-            .into_iter()
-            .map(|(fingerprint, value)| (fingerprint, Some(value)));
         Database::open(&draft)
-            .and_then(|mut database| database.apply(values, &figures))
+            .and_then(|mut database| database.apply(values.into_iter(), &figures))
             .map_err(|trouble| self.give_up(trouble))?;
 
         // The draft is whole and the present one still there: a crash now begins this again, a
@@ -265,12 +268,20 @@ enum Verdict {
 fn judge(found: &Tally, stored: Option<Figures>, ledger: &Ledger, data_bytes: u64) -> Verdict {
     let missing = || Verdict::Damaged("records are missing".to_owned());
     match (ledger.confirm(&found.figures), stored) {
-        (Some(slot), _) if data_bytes > BLOATED.max(found.bytes.saturating_mul(16)) => {
+        (Some(slot), _)
+            if data_bytes > BLOATED.max(found.bytes.saturating_mul(16))
+                || found.removed > MARKS.max(found.figures.count) =>
+        {
             Verdict::Bloated(slot)
         }
         (Some(slot), _) => Verdict::Sound(slot),
+        // One slot is spoiled, and the database is newer than the other and whole in itself.
+        (None, Some(stored))
+            if stored.same_records(&found.figures) && ledger.may_have_known(&stored) =>
+        {
+            Verdict::Unconfirmed(stored)
+        }
         (None, _) if ledger.expected().is_some() => missing(),
-        (None, Some(stored)) if stored.same_records(&found.figures) => Verdict::Unconfirmed(stored),
         (None, None) if found.figures.count == 0 => Verdict::Unconfirmed(found.figures),
         (None, _) => missing(),
     }
@@ -279,19 +290,22 @@ fn judge(found: &Tally, stored: Option<Figures>, ledger: &Ledger, data_bytes: u6
 struct Tally {
     figures: Figures,
     bytes: u64,
+    removed: u64,
 }
 
 fn count(database: &Database) -> Result<Tally, Trouble> {
     let mut tally = Tally {
         figures: Figures::default(),
         bytes: 0,
+        removed: 0,
     };
     let mut spoiled = None;
     database.each(|value| match value {
-        Ok(value) => {
+        Ok(value) if value.frame.record.is_some() => {
             tally.figures.add(&value.bytes);
             tally.bytes += value.bytes.len() as u64;
         }
+        Ok(_) => tally.removed += 1,
         Err(trouble) => spoiled = Some(trouble),
     })?;
     spoiled.map_or(Ok(tally), Err)
@@ -313,9 +327,8 @@ fn collect(database: &Database) -> Found {
 
 fn tally(found: &Found) -> Figures {
     let mut figures = Figures::default();
-    found
-        .values()
-        .for_each(|frame| figures.add(&frame.encode()));
+    let records = found.values().filter(|frame| frame.record.is_some());
+    records.for_each(|frame| figures.add(&frame.encode()));
     figures
 }
 
@@ -346,17 +359,18 @@ impl Open {
         Ok(self
             .database
             .get(fingerprint)?
-            .map(|value| value.frame.record))
+            .and_then(|value| value.frame.record))
     }
 
     pub(crate) fn list(&self, filter: &Filter) -> Result<Vec<(Fingerprint, Record)>, Trouble> {
         let mut records = Vec::new();
         let mut spoiled = None;
         self.database.each(|value| match value {
-            Ok(value) if filter.admits(&value.frame.record) => {
-                records.push((value.frame.fingerprint, value.frame.record));
+            Ok(Value { frame, .. }) => {
+                if let Some(record) = frame.record.filter(|record| filter.admits(record)) {
+                    records.push((frame.fingerprint, record));
+                }
             }
-            Ok(_) => {}
             Err(trouble) => spoiled = Some(trouble),
         })?;
         spoiled.map_or(Ok(records), Err)
@@ -373,39 +387,43 @@ impl Open {
         let mut values = Vec::with_capacity(last.len());
         let mut bytes = 0;
         for (fingerprint, change) in last {
-            if let Some(old) = self.database.get(fingerprint)? {
+            let old = self.database.get(fingerprint)?;
+            if let Some(old) = old.filter(|old| old.frame.record.is_some()) {
                 next.subtract(&old.bytes);
             }
-            let value = match change {
-                Change::Put(fingerprint, record) => Some(
-                    Frame {
-                        sequence: next.sequence,
-                        fingerprint: *fingerprint,
-                        record: record.clone(),
-                    }
-                    .encode(),
-                ),
+            let record = match change {
+                Change::Put(_, record) => Some(record.clone()),
                 Change::Remove(_) => None,
             };
-            if let Some(value) = &value {
-                next.add(value);
-                bytes += value.len() as u64;
+            let is_put = record.is_some();
+            let frame = Frame {
+                sequence: next.sequence,
+                fingerprint: *fingerprint,
+                record,
+            };
+            let value = frame.encode();
+            if is_put {
+                next.add(&value);
             }
+            bytes += value.len() as u64;
             values.push((*fingerprint, value));
         }
-        // sled does not take a full disk well: it is not let near one.
-        if free_bytes(&self.folder) < RESERVE + 4 * bytes {
+        // What is asked beyond the reserve is for closing what was opened.
+        if free_bytes(&self.folder) < 2 * RESERVE + 4 * bytes {
             let path = self.folder.clone();
             return Err(Trouble::Error(StoreError::Full { path }));
         }
         self.ledger.intend(&self.figures, next)?;
         self.database.apply(values.into_iter(), &next)?;
         self.figures = next;
+        self.ledger.settle(next)?;
         Ok(())
     }
 }
 
-/// With less than this free on the disk nothing is written.
-const RESERVE: u64 = 256 * 1024;
+/// With less than this free on the disk sled is not even opened; a commit wants twice that.
+const RESERVE: u64 = 512 * 1024;
 /// A data file below this is never worth rewriting.
 const BLOATED: u64 = 4 * 1024 * 1024;
+/// Marks of removals below this do not matter.
+const MARKS: u64 = 1000;

@@ -1,9 +1,9 @@
 //! What there should be: count and digest of all records, kept beside the database.
 //!
 //! sled can open a damaged file without a word and with records missing. So each commit first
-//! writes here what there will be, durably, and then does it. The file has two slots, written in
-//! turn: after a crash the database holds what one slot says or what the other says. Anything else
-//! is damage.
+//! writes here what there will be, durably, then does it, then forgets what there was. The file has
+//! two slots: after a crash in between, the database holds what one says or what the other says.
+//! Anything else is damage, and so is an old state once the new one was acknowledged.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -111,6 +111,16 @@ impl Ledger {
         self.slots.contains(&Some(*figures))
     }
 
+    /// Whether a slot that cannot be read may have spoken of this commit: it is newer than all
+    /// that can be read.
+    pub(crate) fn may_have_known(&self, figures: &Figures) -> bool {
+        match self.slots {
+            [None, None] => true,
+            [Some(slot), None] | [None, Some(slot)] => figures.sequence > slot.sequence,
+            [Some(_), Some(_)] => false,
+        }
+    }
+
     /// How many records there should be: the larger of both answers, `None` without any.
     pub(crate) fn expected(&self) -> Option<u64> {
         self.slots
@@ -129,23 +139,36 @@ impl Ledger {
     /// Announces a commit, durably. The slot that holds `current` stays.
     pub(crate) fn intend(&mut self, current: &Figures, next: Figures) -> Result<(), StoreError> {
         let free = usize::from(self.slots[0] == Some(*current));
-        self.write(free, next)
+        self.write(free, next)?;
+        self.sync()
+    }
+
+    /// The announced commit is done: what was before is no longer accepted.
+    pub(crate) fn settle(&mut self, done: Figures) -> Result<(), StoreError> {
+        // Not synced: after a power failure the old state would be accepted, which is no worse
+        // than without this. The next commit's sync takes it along.
+        let other = usize::from(self.slots[0] == Some(done));
+        self.write(other, done)
     }
 
     /// Makes `figures` the only truth.
     pub(crate) fn reset(&mut self, figures: Figures) -> Result<(), StoreError> {
         self.write(0, figures)?;
-        self.write(1, figures)
+        self.write(1, figures)?;
+        self.sync()
     }
 
     fn write(&mut self, slot: usize, figures: Figures) -> Result<(), StoreError> {
         self.slots[slot] = None;
         self.file
             .write_all_at(&figures.encode(), OFFSETS[slot])
-            .and_then(|()| self.file.sync_data())
             .map_err(StoreError::io(&self.path))?;
         self.slots[slot] = Some(figures);
         Ok(())
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.file.sync_data().map_err(StoreError::io(&self.path))
     }
 }
 

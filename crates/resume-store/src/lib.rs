@@ -24,6 +24,7 @@ mod files;
 mod fingerprint;
 mod gate;
 mod house;
+mod keeper;
 mod lease;
 mod ledger;
 mod memory;

@@ -23,7 +23,8 @@ pub(crate) fn keep(found: &mut Found, frame: Frame) {
 /// Looks for whole frames in every file below `folder`, wherever they lie.
 ///
 /// sled stores values as they are, so what it cannot find any more may well be there. Outdated
-/// values lie around too, even of records that were removed: as hints they do no harm.
+/// values lie around too; the newest of an upload decides, be it a record or the mark of its
+/// removal.
 pub(crate) fn scan(folder: &Path, found: &mut Found) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;

@@ -1,13 +1,15 @@
 //! [`SledStore`]: records in sled, opened only behind the gate.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use crate::database::Trouble;
 use crate::files::{prepare_folder, private_folder};
 use crate::house::{House, Open};
+use crate::keeper::{Ended, Keeper, Missed};
 use crate::lease::lease_file;
 use crate::version::{self, VERSION_FILE};
 use crate::{Change, Filter, Fingerprint, Lease, Record, ResumeStore, StoreError, StoreNotice};
@@ -24,33 +26,31 @@ use crate::{Change, Filter, Fingerprint, Lease, Record, ResumeStore, StoreError,
 ///
 /// sled stays open between calls as long as nobody else wants it. A thread that lives only while
 /// it is open looks every 20 ms and closes it for a waiter; after 10 s without a call it closes it
-/// anyway. So a store needs no thread of its owner's and never keeps others waiting.
+/// anyway. So an idle store never keeps others waiting.
 ///
 /// # Errors
 ///
-/// All operations may fail with [`StoreError::Full`], [`StoreError::Permission`],
-/// [`StoreError::Newer`], [`StoreError::LocksUnsupported`], [`StoreError::Io`], and with
+/// Any call may fail with [`StoreError::Full`], [`StoreError::Permission`],
+/// [`StoreError::Newer`], [`StoreError::LocksUnsupported`] or [`StoreError::Io`], and with
 /// [`StoreError::Busy`] when another process keeps the gate for half a minute. Damage is repaired
 /// and told in a [`StoreNotice`]; only where that is impossible it is [`StoreError::Damaged`].
+///
+/// With less than 1 MiB free nothing is written, since sled itself hangs on a full disk.
 pub struct SledStore {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    house: House,
-    state: Mutex<Inner>,
+    house: Arc<House>,
+    inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    open: Option<Open>,
-    used: Option<Instant>,
+    keeper: Option<Keeper>,
+    /// The thread before this one, which may still be closing the database.
+    previous: Option<Ended>,
     notices: Vec<StoreNotice>,
     /// The records were counted once by this process.
     counted: bool,
     /// Something was amiss with the open database: do not trust it again.
     suspect: bool,
-    closer: bool,
 }
 
 impl SledStore {
@@ -70,97 +70,122 @@ impl SledStore {
         let notices = prepare_folder(folder, VERSION_FILE)?;
         version::check(folder)?;
         private_folder(&leases(folder))?;
-        let state = Inner {
-            notices: notices.into_iter().collect(),
-            ..Inner::default()
-        };
         Ok(Self {
-            shared: Arc::new(Shared {
-                house: House::new(folder),
-                state: Mutex::new(state),
+            house: Arc::new(House::new(folder)),
+            inner: Mutex::new(Inner {
+                notices: notices.into_iter().collect(),
+                ..Inner::default()
             }),
         })
     }
 
     /// The state directory.
     pub fn folder(&self) -> &Path {
-        self.shared.house.folder()
+        self.house.folder()
     }
 
     /// Lets go of the database now. It is opened again when needed.
     pub fn close(&self) {
-        self.shared.lock().close();
+        self.lock().close();
     }
 
     /// Runs `op` on the open database. Damage found on the way is repaired, and `op` run again.
-    fn with<T>(
+    fn with<T: Send + 'static>(
         &self,
-        mut op: impl FnMut(&mut Open) -> Result<T, crate::database::Trouble>,
+        op: impl FnOnce(&mut Open) -> Result<T, Trouble> + Clone + Send + 'static,
     ) -> Result<T, StoreError> {
-        use crate::database::Trouble;
-
-        let mut inner = self.shared.lock();
+        let mut inner = self.lock();
         let mut repaired = false;
+        let mut closed = 0;
         loop {
-            let open = self.enter(&mut inner)?;
-            match op(open) {
-                Ok(done) => {
-                    if open.is_wanted() {
-                        inner.close();
-                    } else {
-                        inner.used = Some(Instant::now());
-                    }
-                    return Ok(done);
+            match self.keeper(&mut inner)?.run(op.clone()) {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(Trouble::Error(error))) => {
+                    inner.stop();
+                    return Err(error);
                 }
-                Err(trouble) => {
-                    // After an error sled's view of itself may be off: begin with a fresh one.
-                    inner.close();
-                    match trouble {
-                        Trouble::Error(error) => return Err(error),
-                        Trouble::Damaged(what) => {
-                            self.shared.house.room_or_full(&what, repaired)?;
-                        }
-                    }
+                Ok(Err(Trouble::Damaged(what))) => {
+                    inner.stop();
+                    self.house.room_or_full(&what, repaired)?;
                     repaired = true;
                     inner.suspect = true;
+                }
+                // It closed for somebody else at this moment. A new thread does this job first.
+                Err(Missed::Closed) if closed < 3 => {
+                    closed += 1;
+                    inner.stop();
+                }
+                Err(_) => {
+                    inner.stop();
+                    return Err(self.no_answer());
                 }
             }
         }
     }
 
-    fn enter<'a>(&self, inner: &'a mut Inner) -> Result<&'a mut Open, StoreError> {
-        let open = match inner.open.take() {
-            Some(open) => open,
+    /// The thread that has the database open; started if there is none.
+    fn keeper<'a>(&self, inner: &'a mut Inner) -> Result<&'a Keeper, StoreError> {
+        let keeper = match inner.keeper.take() {
+            Some(keeper) => keeper,
             None => {
+                if let Some(previous) = inner.previous.take()
+                    && !previous.wait(CLOSING)
+                {
+                    inner.previous = Some(previous);
+                    return Err(self.no_answer());
+                }
                 let thorough = !inner.counted || inner.suspect;
-                let opened = self.shared.house.open(thorough, inner.suspect)?;
+                let keeper = Keeper::start(&self.house, thorough, inner.suspect)
+                    .map_err(StoreError::io(self.folder()))?;
+                match keeper.opened() {
+                    Ok(Ok(notice)) => inner.notices.extend(notice),
+                    Ok(Err(error)) => return Err(error),
+                    Err(_) => {
+                        inner.previous = Some(keeper.stop());
+                        return Err(self.no_answer());
+                    }
+                }
                 inner.counted = true;
                 inner.suspect = false;
-                inner.notices.extend(opened.notice);
-                opened.open
+                keeper
             }
         };
-        if !inner.closer {
-            inner.closer = start_closer(Arc::downgrade(&self.shared));
+        Ok(inner.keeper.insert(keeper))
+    }
+
+    /// sled hangs on a full disk, and hardly ever otherwise.
+    fn no_answer(&self) -> StoreError {
+        match self.house.room_or_full("", false) {
+            Err(full) => full,
+            Ok(()) => StoreError::Io {
+                path: self.folder().to_owned(),
+                source: io::Error::new(io::ErrorKind::TimedOut, "the database does not answer"),
+            },
         }
-        Ok(inner.open.insert(open))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing is left half done by a panic: at worst a thread is started anew.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ResumeStore for SledStore {
     fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
-        self.with(|open| open.load(fingerprint))
+        let fingerprint = *fingerprint;
+        self.with(move |open| open.load(&fingerprint))
     }
 
     fn list(&self, filter: Filter) -> Result<Vec<(Fingerprint, Record)>, StoreError> {
-        self.with(|open| open.list(&filter))
+        self.with(move |open| open.list(&filter))
     }
 
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
         }
-        self.with(|open| open.commit(changes))
+        let changes: Arc<[Change]> = changes.into();
+        self.with(move |open| open.commit(&changes))
     }
 
     fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {
@@ -168,7 +193,7 @@ impl ResumeStore for SledStore {
     }
 
     fn take_notices(&self) -> Vec<StoreNotice> {
-        std::mem::take(&mut self.shared.lock().notices)
+        std::mem::take(&mut self.lock().notices)
     }
 }
 
@@ -186,44 +211,19 @@ impl fmt::Debug for SledStore {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // After a panic elsewhere the worst that is inside is an open database.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Inner {
-    fn close(&mut self) {
-        self.open = None;
-        self.used = None;
+    fn stop(&mut self) {
+        if let Some(keeper) = self.keeper.take() {
+            self.previous = Some(keeper.stop());
+        }
     }
-}
 
-/// Starts the thread that closes the database. Without it (the system may have no thread left) the
-/// database is closed after each call that finds a waiter.
-fn start_closer(shared: Weak<Shared>) -> bool {
-    let builder = thread::Builder::new().name("store-closer".to_owned());
-    builder.spawn(move || close_when_wanted(&shared)).is_ok()
-}
-
-fn close_when_wanted(shared: &Weak<Shared>) {
-    loop {
-        thread::sleep(LOOK);
-        let Some(shared) = shared.upgrade() else {
-            return;
-        };
-        let mut inner = match shared.state.try_lock() {
-            Ok(inner) => inner,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // In use: whoever uses it looks for waiters afterwards.
-            Err(TryLockError::WouldBlock) => continue,
-        };
-        let idle = inner.used.is_none_or(|used| used.elapsed() > IDLE);
-        if idle || inner.open.as_ref().is_none_or(Open::is_wanted) {
-            inner.close();
-            inner.closer = false;
-            return;
+    fn close(&mut self) {
+        self.stop();
+        if let Some(previous) = self.previous.take()
+            && !previous.wait(CLOSING)
+        {
+            self.previous = Some(previous);
         }
     }
 }
@@ -232,7 +232,5 @@ fn leases(folder: &Path) -> PathBuf {
     folder.join("leases")
 }
 
-/// A waiter gets the gate within this and the time of a close, 50 ms in all.
-const LOOK: Duration = Duration::from_millis(20);
-/// Nobody needs a database open that nobody uses.
-const IDLE: Duration = Duration::from_secs(10);
+/// How long a close may take before the thread is taken for stuck.
+const CLOSING: Duration = Duration::from_secs(5);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use resume_store::{Change, Filter, Fingerprint, Record, ResumeStore, SledStore, StoreNotice};
@@ -64,6 +64,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).expect("a folder");
+    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).expect("chmod");
     for entry in fs::read_dir(from).expect("a folder") {
         let path = entry.expect("an entry").path();
         let target = to.join(path.file_name().expect("a name"));
@@ -152,12 +153,31 @@ fn no_damage_loses_a_record_silently() {
             .unwrap_or_else(|error| panic!("{what}: {error}"));
         let after: BTreeMap<_, _> = listed.into_iter().collect();
         let notices = store.take_notices();
-        if after == before {
-            recovered += 1;
-        } else {
-            assert!(!notices.is_empty(), "{what}: silent");
+        let told = notices.as_slice();
+        match told {
+            [] => assert!(after == before, "{what}: silent"),
+            [
+                StoreNotice::Damaged {
+                    complete,
+                    expected,
+                    kept,
+                    ..
+                },
+            ] => {
+                assert_eq!(*complete, after == before, "{what}: {told:?}");
+                assert_eq!(*kept, after.len() as u64, "{what}: {told:?}");
+                assert_eq!(*expected, Some(before.len() as u64), "{what}: {told:?}");
+            }
+            [StoreNotice::Unverified { found, .. }] => {
+                assert!(
+                    after == before && *found == after.len() as u64,
+                    "{what}: {told:?}"
+                );
+            }
+            _ => panic!("{what}: {told:?}"),
         }
-        noticed += usize::from(!notices.is_empty());
+        noticed += usize::from(!told.is_empty());
+        recovered += usize::from(after == before);
         // After the repair it is a store like any other.
         put(&store, 1 << 32);
         drop(store);
@@ -207,7 +227,6 @@ fn a_database_put_back_from_an_older_copy_is_noticed() {
     copy(&folder.join("records.sled"), &older);
     let store = SledStore::open(&folder).expect("a store");
     put(&store, 500);
-    put(&store, 501);
     store.close();
     fs::remove_dir_all(folder.join("records.sled")).expect("a removal");
     copy(&older, &folder.join("records.sled"));
@@ -233,13 +252,26 @@ fn a_crash_between_the_intent_and_the_commit_is_no_damage() {
     let folder = root.path().join("state");
     lived_in(&folder);
     let older = root.path().join("older");
-    copy(&folder.join("records.sled"), &older);
+    copy(&folder, &older);
     let store = SledStore::open(&folder).expect("a store");
     put(&store, 500);
     let count_then = count(&store);
     drop(store);
+    // As it was after the announcement: the ledger speaks of both, the database is the old one.
+    let announced = fs::read(folder.join("records.ledger")).expect("a ledger");
+    let ledger = File::options()
+        .write(true)
+        .open(folder.join("records.ledger"))
+        .expect("a ledger");
+    let before = fs::read(older.join("records.ledger")).expect("a ledger");
+    ledger.write_all_at(&before[..36], 0).expect("a slot");
+    assert_ne!(
+        announced,
+        fs::read(folder.join("records.ledger")).expect("a ledger")
+    );
     fs::remove_dir_all(folder.join("records.sled")).expect("a removal");
-    copy(&older, &folder.join("records.sled"));
+    copy(&older.join("records.sled"), &folder.join("records.sled"));
+
     let store = SledStore::open(&folder).expect("a store");
     assert_eq!(count(&store), count_then - 1);
     assert_eq!(store.take_notices(), []);
