@@ -11,7 +11,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::database::Trouble;
-use crate::house::{House, Open};
+use crate::house::House;
+use crate::open::Open;
 use crate::{StoreError, StoreNotice};
 
 /// Does something with the open database; says whether it may stay open.

@@ -12,7 +12,8 @@
 //! A [`Record`] is a hint where to ask, never the truth about an upload: losing one costs an upload
 //! begun anew, so a loss must be noticed ([`StoreNotice`]) but need not stop anything.
 //!
-//! Everything here blocks, on purpose: call it from a thread of its own.
+//! Everything here blocks, on purpose: call it from a thread of its own. Modes, owners and inode
+//! numbers are those of Unix; the locks are std's.
 
 #[cfg(feature = "testing")]
 pub mod behaviour;
@@ -28,6 +29,7 @@ mod keeper;
 mod lease;
 mod ledger;
 mod memory;
+mod open;
 mod record;
 mod salvage;
 mod sled;

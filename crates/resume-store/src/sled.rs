@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use crate::database::Trouble;
 use crate::files::{prepare_folder, private_folder};
-use crate::house::{House, Open};
+use crate::house::House;
 use crate::keeper::{Ended, Keeper, Missed};
 use crate::lease::lease_file;
+use crate::open::Open;
 use crate::version::{self, VERSION_FILE};
 use crate::{Change, Filter, Fingerprint, Lease, Record, ResumeStore, StoreError, StoreNotice};
 

@@ -194,12 +194,14 @@ fn a_database_that_is_mostly_dead_is_rewritten() {
     assert_eq!(store.take_notices(), []);
 }
 
-/// `mount -t tmpfs -o size=2m tmpfs DIR && RESUME_STORE_SMALL_FS=DIR cargo test … -- --ignored full`
+/// `mount -t tmpfs -o size=3m tmpfs DIR && RESUME_STORE_SMALL_FS=DIR cargo test … -- --ignored full`
 #[test]
 #[ignore = "needs a small file system, named in RESUME_STORE_SMALL_FS"]
 fn a_full_disk_is_an_error_of_its_own_and_loses_nothing() {
     let small = std::env::var_os("RESUME_STORE_SMALL_FS").expect("RESUME_STORE_SMALL_FS");
     let store = SledStore::open(Path::new(&small).join("state")).expect("a store");
+    let ballast = Path::new(&small).join("ballast");
+    fs::write(&ballast, vec![0; 1024 * 1024]).expect("a file");
     let mut written = 0;
     let error = loop {
         match store.commit(&[resume_store::Change::Put(
@@ -225,6 +227,7 @@ fn a_full_disk_is_an_error_of_its_own_and_loses_nothing() {
         }
     }
     fs::remove_file(&filler).expect("a file");
+    fs::remove_file(&ballast).expect("a file");
     assert_eq!(count(&store) as u64, written);
     assert_eq!(store.take_notices(), []);
 }
