@@ -174,5 +174,94 @@ async fn an_empty_file_is_created_and_needs_no_more() {
         .args(["put", "--json", "--endpoint", &emulator.tus_url()])
         .arg(source);
     let ended = run(command).await.expect(0);
-    assert_eq!(ended.events("finished")[0]["requests"], 1);
+    assert_eq!(
+        ended.events("finished")[0]["requests"],
+        2,
+        "OPTIONS and POST"
+    );
+}
+
+#[tokio::test]
+async fn stdin_is_streamed_where_the_server_takes_a_late_length_and_spooled_where_not() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let source = world.random_file("a.mov", 9 * MIB + 5);
+    let to_tus = {
+        let mut command = world.command();
+        command.args([
+            "put",
+            "--json",
+            "--name",
+            "live.mov",
+            "--endpoint",
+            &emulator.tus_url(),
+            "-",
+        ]);
+        command
+    };
+    let with_length = {
+        let mut command = world.command();
+        let length = (9 * MIB + 5).to_string();
+        command.args(["put", "--json", "--name", "live.mov", "--length", &length]);
+        command.args(["--endpoint", &emulator.tus_url(), "-"]);
+        command
+    };
+    let to_stream = {
+        let mut command = world.put_to_emulator(&emulator);
+        command.args(["--name", "live.mov", "-"]);
+        command
+    };
+    let digest = fixtures::sha256_file(&source).unwrap();
+    for (command, spools) in [(to_tus, false), (with_length, false), (to_stream, true)] {
+        let ended = run(fed(&command, &source)).await.expect(0);
+        assert_eq!(
+            ended.stderr.contains("private file"),
+            spools,
+            "{}",
+            ended.stderr
+        );
+        let id = ended.events("finished")[0]["media_id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        assert_eq!(emulator.sha256(&id).await.unwrap().unwrap(), digest);
+    }
+}
+
+#[tokio::test]
+async fn stdin_with_another_length_than_announced_is_never_finished() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let source = world.random_file("a.mov", 1_000);
+    for length in ["999", "1001"] {
+        let mut command = world.command();
+        command.args([
+            "put",
+            "--name",
+            "a",
+            "--length",
+            length,
+            "--endpoint",
+            &emulator.tus_url(),
+            "-",
+        ]);
+        run(fed(&command, &source)).await.expect(3);
+    }
+    assert!(emulator.uploads().iter().all(|upload| !upload.complete));
+}
+
+/// The command with a file as its stdin.
+fn fed(command: &std::process::Command, file: &std::path::Path) -> std::process::Command {
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", "exec \"$@\" < \"$0\""])
+        .arg(file)
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            shell.env(name, value);
+        }
+    }
+    shell
 }

@@ -1,24 +1,27 @@
 //! [`Ingest`]: many files, one target.
 
+use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tus_core::client::Failure;
-use tus_engine::{FileSource, NewUpload, Report, Resume, UploadError, Uploader};
+use tus_engine::{FileSource, NewUpload, Report, Resume, Source, UploadError, Uploader};
 
 use crate::service::MEDIA_ID;
 use crate::settings::{SettingsError, VideoSettings};
 use crate::target::{Target, file_name};
 
-/// One file to be uploaded.
-#[derive(Debug, Clone)]
+/// One file, or other source, to be uploaded.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Job {
-    /// The file.
+    /// The file, or what another source is called.
     pub path: PathBuf,
+    /// What is read instead of the file, such as a pipe. It is not remembered from run to run.
+    pub source: Option<Arc<dyn Source>>,
     /// What it is known as from run to run. Default: its canonical path.
     pub key: Option<String>,
     /// What is told about it.
@@ -33,9 +36,19 @@ impl Job {
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
+            source: None,
             key: None,
             settings: Arc::default(),
             resume: Resume::Continue,
+        }
+    }
+
+    /// A source that is not a file, under a name that is shown.
+    #[must_use]
+    pub fn from_source(label: impl Into<PathBuf>, source: Arc<dyn Source>) -> Self {
+        Self {
+            source: Some(source),
+            ..Self::new(label)
         }
     }
 
@@ -200,12 +213,11 @@ impl Ingest {
     }
 
     async fn upload(&self, job: &Job, cancel: &CancellationToken) -> Result<Report, JobError> {
-        let path = job.path.clone();
-        let source = tokio::task::spawn_blocking(move || open(&path))
-            .await
-            .map_err(io::Error::other);
-        let source = source.and_then(|opened| opened).map_err(JobError::File)?;
-        let bytes = tus_engine::Source::length(&source);
+        let source = match &job.source {
+            Some(source) => Arc::clone(source),
+            None => open(job.path.clone()).await.map_err(JobError::File)?,
+        };
+        let bytes = source.length().known().unwrap_or(0);
         if let Some(limit) = self.target.max_bytes().filter(|limit| bytes >= *limit) {
             return Err(JobError::TooLarge { bytes, limit });
         }
@@ -216,11 +228,12 @@ impl Ingest {
         let mut new = NewUpload::new(creation, job.source_key())
             .with_label(job.path.to_string_lossy())
             .with_settings(job.settings.key(&file_name(&job.path)))
-            .with_resume(job.resume);
+            .with_resume(job.resume)
+            .with_remember(job.source.is_none());
         if let Some(identity) = self.target.identity() {
             new = new.with_destination(identity).with_server_moves(true);
         }
-        let handle = self.uploader.upload(Arc::new(source), new);
+        let handle = self.uploader.upload(source, new);
         let joined = handle.join();
         tokio::pin!(joined);
         tokio::select! {
@@ -231,6 +244,17 @@ impl Ingest {
     }
 }
 
-fn open(path: &Path) -> io::Result<FileSource> {
-    FileSource::open(path)
+/// Opens a file on a thread that may block.
+async fn open(path: PathBuf) -> io::Result<Arc<dyn Source>> {
+    let opened = tokio::task::spawn_blocking(move || FileSource::open(&path)).await;
+    Ok(Arc::new(opened.map_err(io::Error::other)??))
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job")
+            .field("path", &self.path)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
+    }
 }

@@ -33,6 +33,11 @@ impl Service for CloudflareStream {
         CHUNK_RULE
     }
 
+    // What Stream answers to OPTIONS is not public, and nothing it is known to do hangs on it.
+    fn answers_options(&self) -> bool {
+        false
+    }
+
     fn keep_headers(&self) -> Vec<HeaderName> {
         vec![MEDIA_ID]
     }

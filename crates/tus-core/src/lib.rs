@@ -15,6 +15,7 @@ mod url;
 
 pub use checksum::{Checksum, ChecksumAlgorithm};
 pub use chunk::{Chunk, ChunkRule};
+pub use client::ChecksumWish;
 pub use concat::UploadConcat;
 pub use extension::{Extension, Extensions, ServerCapabilities};
 pub use length::UploadLength;

@@ -19,8 +19,12 @@ pub enum Phase {
     Create,
     /// The HEAD that asks for the offset.
     Head,
+    /// The OPTIONS that asks what the server offers.
+    Options,
     /// The PATCH that carries a chunk.
     Patch,
+    /// The DELETE that removes an upload.
+    Terminate,
 }
 
 /// What a client does about an answer.
@@ -213,7 +217,8 @@ pub fn advice(phase: Phase, status: StatusCode) -> Advice {
     };
     match phase {
         Phase::Create => row.create,
-        Phase::Head => row.head,
+        // A termination is as harmless to repeat as a question, and what is gone needs none.
+        Phase::Head | Phase::Options | Phase::Terminate => row.head,
         Phase::Patch => row.patch,
     }
 }

@@ -7,9 +7,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_transport::BoxFuture;
-use tus_core::Chunk;
+use tus_core::checksum::Digester;
+use tus_core::{ChecksumAlgorithm, Chunk, header};
 
 use crate::buffer::{BUFFER_BYTES, BufferPool};
 use crate::source::Source;
@@ -33,6 +35,8 @@ pub(crate) struct ChunkBody {
     ready: Bytes,
     started: Option<Instant>,
     sent: u64,
+    /// Digests what leaves, for the trailer behind it.
+    digester: Option<Digester>,
 }
 
 impl ChunkBody {
@@ -54,6 +58,16 @@ impl ChunkBody {
             ready: Bytes::new(),
             started: None,
             sent: 0,
+            digester: None,
+        }
+    }
+
+    /// Ends the body with its digest as a trailer (CT-02). Its length is then not announced: trailers follow chunked bodies
+    /// only.
+    pub(crate) fn with_trailer(self, algorithm: Option<ChecksumAlgorithm>) -> Self {
+        Self {
+            digester: algorithm.map(ChecksumAlgorithm::digester),
+            ..self
         }
     }
 
@@ -118,7 +132,11 @@ impl Body for ChunkBody {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let this = self.get_mut();
         if this.remaining == 0 {
-            return Poll::Ready(None);
+            let trailer = this.digester.take().map(|digester| {
+                let checksum = digester.finish().to_header();
+                Frame::trailers(HeaderMap::from_iter([(header::UPLOAD_CHECKSUM, checksum)]))
+            });
+            return Poll::Ready(trailer.map(Ok));
         }
         this.started.get_or_insert_with(Instant::now);
         if this.ready.is_empty() {
@@ -132,6 +150,9 @@ impl Body for ChunkBody {
         // for it may be the one that completes the upload.
         if len == this.remaining && !this.source.is_unchanged()? {
             return Poll::Ready(Some(Err(io::Error::other("the source changed"))));
+        }
+        if let Some(digester) = &mut this.digester {
+            digester.update(&piece);
         }
         this.remaining -= len;
         this.sent += len;
@@ -148,11 +169,14 @@ impl Body for ChunkBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining == 0
+        self.remaining == 0 && self.digester.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining)
+        match self.digester {
+            None => SizeHint::with_exact(self.remaining),
+            Some(_) => SizeHint::default(),
+        }
     }
 }
 

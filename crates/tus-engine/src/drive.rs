@@ -4,24 +4,22 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use http::{Method, Request, Response};
-use http_transport::{
-    Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Origin, Phase as Deadline, TransportError,
-};
+use http_transport::TransportError;
 use resume_store::{Record, State};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 use tus_core::client::{
-    Event as CoreEvent, Exchange, Failure, Fault, Now, Outcome, RetryReason, Step, Upload,
-    UploadPlan, Verdict, VerdictKind,
+    Event as CoreEvent, Failure, Now, Outcome, RetryReason, Start, Step, Upload, UploadPlan,
+    VerdictKind,
 };
-use tus_core::rejection::Phase;
-use tus_core::{Chunk, UploadUrl, header};
+use tus_core::{ChecksumWish, UploadUrl};
 
-use crate::body::ChunkBody;
+use crate::capabilities::Known;
+use crate::control::{Wish, Wishes};
 use crate::error::UploadError;
-use crate::event::{Event, RestartReason, UploadId, WaitReason};
+use crate::event::{Event, RestartReason, UploadId};
 use crate::permits::Held;
 use crate::resume::{self, Begin, Keeper, Outset};
 use crate::source::Source;
@@ -33,10 +31,9 @@ pub(crate) async fn run(
     id: UploadId,
     source: Arc<dyn Source>,
     new: NewUpload,
+    wishes: Wishes,
 ) -> Result<Report, UploadError> {
-    let Ok(_turn) = Arc::clone(&shared.permits.uploads).acquire_owned().await else {
-        return Err(UploadError::Cancelled);
-    };
+    let turn = take_turn(&shared).await;
     let started = Instant::now();
     let begin = resume::look_back(&new, source.as_ref(), shared.journal.as_ref()).await?;
     let outset = match begin {
@@ -44,52 +41,82 @@ pub(crate) async fn run(
             record,
             settings_differ,
         } => {
-            return Ok(already_uploaded(&record, settings_differ, source.length()));
+            return Ok(already_uploaded(&record, settings_differ));
         }
         Begin::Upload(outset) => outset,
     };
     let label = new.label.clone().unwrap_or_else(|| new.source_key.clone());
-    let mut driver = Driver::new(shared, id, source, new, *outset);
+    let mut driver = Driver::new(shared, id, source, new, *outset, turn).await;
     driver.emit(Event::Started {
         label,
-        length: driver.upload.length(),
+        length: driver.upload.length().known(),
     });
-    let result = driver.drive(started).await;
+    let result = driver.drive(started, wishes).await;
     if result.is_err() {
         driver.emit(Event::Failed);
     }
     result
 }
 
-struct Driver {
-    shared: Arc<Shared>,
-    id: UploadId,
-    source: Arc<dyn Source>,
-    upload: Upload,
-    record: Record,
-    keeper: Option<Keeper>,
+pub(crate) struct Driver {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: UploadId,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) upload: Upload,
+    pub(crate) record: Record,
+    pub(crate) keeper: Option<Keeper>,
+    pub(crate) sent: Arc<AtomicU64>,
+    pub(crate) requests: u64,
+    pub(crate) last_fault: Option<TransportError>,
+    pub(crate) save_trouble_told: bool,
+    /// A creation was sent, and whether it was carried out is not known.
+    pub(crate) creation_in_doubt: bool,
+    creation_url: UploadUrl,
+    /// Held while this upload is the one that asks what the server offers.
+    asking: Option<OwnedMutexGuard<Known>>,
     abandoned: Option<UploadUrl>,
     restarted: Option<RestartReason>,
-    sent: Arc<AtomicU64>,
-    requests: u64,
-    last_fault: Option<TransportError>,
-    save_trouble_told: bool,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Driver {
-    fn new(
+    async fn new(
         shared: Arc<Shared>,
         id: UploadId,
         source: Arc<dyn Source>,
         new: NewUpload,
         outset: Outset,
+        turn: Option<OwnedSemaphorePermit>,
     ) -> Self {
+        let options = &shared.options;
+        let creation_url = new.creation.url.clone();
+        // A resume needs to know of checksums only, and is not worth a question unless one was asked for by name.
+        let creates = outset.start == Start::Create;
+        let curious = creates || matches!(options.checksum, ChecksumWish::Required(_));
+        let (capabilities, asking) = if shared.service.answers_options() {
+            let known = shared.capabilities.of(&creation_url).await;
+            match &*known {
+                Known::Answer(answer) => (answer.clone(), None),
+                Known::Nothing if curious => (None, Some(known)),
+                Known::Nothing => (None, None),
+            }
+        } else {
+            (None, None)
+        };
+        let chunk_bytes = match (options.chunk_bytes, source.window_bytes()) {
+            (Some(asked), Some(window)) => Some(asked.min(window)),
+            (asked, window) => asked.or(window),
+        };
         let plan = UploadPlan::create(new.creation, source.length())
             .with_start(outset.start)
             .with_chunk_rule(shared.service.chunk_rule())
-            .with_chunk_bytes(shared.options.chunk_bytes)
-            .with_retry(shared.options.retry)
+            .with_chunk_bytes(chunk_bytes)
+            .with_retry(options.retry)
             .with_keep_headers(shared.service.keep_headers())
+            .with_probe(asking.is_some())
+            .with_capabilities(capabilities)
+            .with_checksum(options.checksum)
+            .with_one_request_bytes(options.one_request_bytes)
             .with_seed(seed());
         Self {
             upload: Upload::new(plan),
@@ -100,30 +127,48 @@ impl Driver {
             shared,
             id,
             source,
+            creation_url,
+            asking,
+            turn,
             sent: Arc::new(AtomicU64::new(0)),
             requests: 0,
             last_fault: None,
             save_trouble_told: false,
+            creation_in_doubt: false,
         }
     }
 
-    async fn drive(&mut self, started: Instant) -> Result<Report, UploadError> {
+    async fn drive(&mut self, started: Instant, mut wishes: Wishes) -> Result<Report, UploadError> {
         if let Some(reason) = self.restarted {
             self.emit(Event::Restarted { reason });
         }
         if let Some(url) = self.abandoned.take() {
-            self.terminate(&url).await;
+            self.remove(&url).await;
         }
+        let mut terminating = false;
         loop {
-            self.upload.forget_below(self.source.available_from());
-            match self.upload.step(now()) {
-                Step::Send(exchange) => self.exchange(exchange).await?,
-                Step::Reconcile => {
-                    let found = self.shared.service.reconcile(&self.record).await;
-                    self.upload.on_reconciled(found, now());
+            match wishes.current() {
+                Wish::Run => {}
+                Wish::Pause => {
+                    self.pause(&mut wishes).await;
+                    continue;
                 }
-                Step::WaitUntil(until) => sleep_until(until.into()).await,
-                Step::Done(outcome) => return self.end(outcome, started).await,
+                Wish::Terminate if terminating => {}
+                Wish::Terminate => {
+                    terminating = true;
+                    self.upload.terminate();
+                }
+            }
+            self.source.confirmed(self.upload.offset());
+            self.upload.forget_below(self.source.available_from());
+            let step = self.upload.step(now());
+            if let Step::Done(outcome) = step {
+                return self.end(outcome, started).await;
+            }
+            match wishes.unless_changed(self.take(step)).await {
+                Some(taken) => taken?,
+                // Another wish: the request under way was dropped, and its connection with it.
+                None => self.upload.interrupted(now()),
             }
             while let Some(event) = self.upload.poll_event() {
                 self.handle(event).await;
@@ -131,115 +176,37 @@ impl Driver {
         }
     }
 
-    /// Sends one request and feeds what came of it.
-    async fn exchange(&mut self, exchange: Exchange) -> Result<(), UploadError> {
-        self.brake(&exchange).await;
-        if exchange.phase == Phase::Create {
-            // Written down before it is sent: a crash from here on is a doubt, never a forgotten upload.
-            self.record.state = State::Creating;
-            self.save().await;
-        }
-        let body = exchange.chunk.map_or(Body::Empty, |chunk| self.body(chunk));
-        let request = exchange.head().map(|()| body);
-        match self.send(request, exchange.answer_factor).await {
-            Ok(response) => {
-                let (parts, body) = response.into_parts();
-                let head = Response::from_parts(parts, ());
-                let verdict = self.verdict(&exchange, &head, body).await;
-                self.upload.on_response(&head, verdict, now());
+    /// Does what the machine says.
+    async fn take(&mut self, step: Step) -> Result<(), UploadError> {
+        match step {
+            Step::Send(exchange) => self.exchange(exchange).await?,
+            Step::Read { until } => {
+                let ready = self
+                    .source
+                    .make_ready(until)
+                    .await
+                    .map_err(UploadError::Source)?;
+                self.upload.on_available(ready.end, ready.is_end);
             }
-            Err(error) if error.kind() == FaultKind::Source => return Err(self.source_error(error)),
-            Err(error) => {
-                let fault = match (error.certainty(), error.kind()) {
-                    (Certainty::NotSent, _) => Fault::NotSent,
-                    (Certainty::MaybeSent, FaultKind::Timeout(Deadline::Response)) => {
-                        Fault::NoAnswer
-                    }
-                    (Certainty::MaybeSent, _) => Fault::MaybeSent,
-                    (Certainty::Permanent, _) => Fault::Permanent,
-                };
-                tracing::debug!(upload = ?self.id, phase = ?exchange.phase, %error, "no answer");
-                self.last_fault = Some(error);
-                self.upload.on_fault(fault, now());
+            Step::Reconcile => {
+                let found = self.shared.service.reconcile(&self.record).await;
+                self.upload.on_reconciled(found, now());
             }
+            Step::WaitUntil(until) => sleep_until(until.into()).await,
+            Step::Done(_) => {}
         }
         Ok(())
     }
 
-    async fn send(
-        &mut self,
-        mut request: Request<Body>,
-        factor: u32,
-    ) -> Result<Response<Body>, TransportError> {
-        if let Ok(origin) = Origin::try_from(request.uri()) {
-            for credentials in &self.shared.credentials {
-                credentials.apply(&origin, request.headers_mut());
-            }
-        }
-        let deadlines = self.shared.options.deadlines;
-        request
-            .extensions_mut()
-            .insert(deadlines.with_response(deadlines.response * factor));
-        self.requests += 1;
-        self.shared.transport.send(request).await
-    }
-
-    fn body(&self, chunk: Chunk) -> Body {
-        let (shared, id, sent) = (Arc::clone(&self.shared), self.id, Arc::clone(&self.sent));
-        let mut position = chunk.start;
-        let on_sent = move |bytes| {
-            position += bytes;
-            sent.fetch_add(bytes, Ordering::Relaxed);
-            shared.sink.event(id, &Event::Sent { bytes, position });
-        };
-        let pool = Arc::clone(&self.shared.permits.buffers);
-        Body::wrap(ChunkBody::new(
-            Arc::clone(&self.source),
-            pool,
-            chunk,
-            on_sent,
-        ))
-    }
-
-    /// Reads the body of an answer: its words if it is a refusal, and to its end so that the connection can be used again.
-    async fn verdict(
-        &self,
-        exchange: &Exchange,
-        head: &Response<()>,
-        body: Body,
-    ) -> Option<Verdict> {
-        let bytes = body.collect(ERROR_BODY_LIMIT).await.ok();
-        if head.status().is_success() {
-            return None;
-        }
-        let mut verdict = self
-            .shared
-            .service
-            .read_error(head, &bytes.unwrap_or_default())?;
-        // A server that repeats the upload's URL would carry a secret into messages and logs.
-        let id = exchange.url.last_segment();
-        if exchange.phase != Phase::Create && id.len() >= 8 {
-            verdict.message = verdict.message.replace(id, "…");
-        }
-        Some(verdict)
-    }
-
-    /// Waits while the origin wants to be left alone.
-    async fn brake(&self, exchange: &Exchange) {
-        let origin = exchange.url.origin();
-        while let Some(until) = self
-            .shared
-            .permits
-            .brake
-            .free_at(&origin, exchange.phase == Phase::Create)
-        {
-            let wait = Some(until - Instant::now());
-            self.emit(Event::Waiting {
-                reason: WaitReason::RateLimit,
-                wait,
-            });
-            sleep_until(until).await;
-        }
+    /// Waits for another wish, with the lease and without a turn.
+    async fn pause(&mut self, wishes: &mut Wishes) {
+        self.upload.interrupted(now());
+        self.turn = None;
+        self.emit(Event::Paused);
+        wishes.changed().await;
+        self.turn = take_turn(&self.shared).await;
+        self.upload.interrupted(now());
+        self.emit(Event::Unpaused);
     }
 
     /// Keeps the record and tells listeners.
@@ -252,6 +219,7 @@ impl Driver {
             }
             CoreEvent::ChunkShrunk { to_bytes } => self.emit(Event::ChunkShrunk { to_bytes }),
             CoreEvent::Created { url, expires, .. } => {
+                self.creation_in_doubt = false;
                 self.record.state = State::Active;
                 self.record.upload_url = Some(UploadUrl::clone(&url));
                 self.record.offset = 0;
@@ -268,7 +236,18 @@ impl Driver {
                     self.emit(Event::Expires { at });
                 }
             }
+            CoreEvent::OneRequestRefused => {
+                self.shared
+                    .capabilities
+                    .refuses_one_request(&self.creation_url)
+                    .await;
+            }
             CoreEvent::PossibleOrphan => self.emit(Event::PossibleOrphan),
+            CoreEvent::Probed { capabilities } => {
+                if let Some(mut asking) = self.asking.take() {
+                    *asking = Known::Answer(capabilities);
+                }
+            }
             CoreEvent::Recreating { .. } => {
                 self.record.upload_url = None;
                 self.record.offset = 0;
@@ -294,7 +273,7 @@ impl Driver {
         }
     }
 
-    fn retry(&self, reason: RetryReason, wait: std::time::Duration, attempt: u32) {
+    fn retry(&self, reason: RetryReason, wait: Duration, attempt: u32) {
         if let RetryReason::Throttled(_, verdict) = &reason
             && let Some(url) = self.upload.target()
         {
@@ -326,15 +305,17 @@ impl Driver {
     async fn end(&mut self, outcome: Outcome, started: Instant) -> Result<Report, UploadError> {
         match outcome {
             Outcome::Finished => {
+                let length = self.upload.offset();
                 self.record.state = State::Finished;
-                self.record.offset = self.upload.length();
+                self.record.offset = length;
+                self.record.length = Some(length);
                 self.note_tags();
                 self.save().await;
                 self.emit(Event::Finished {
                     tags: self.record.tags.clone(),
                 });
                 Ok(Report {
-                    length: self.upload.length(),
+                    length,
                     already_uploaded: false,
                     settings_differ: false,
                     tags: self.record.tags.clone(),
@@ -348,73 +329,23 @@ impl Driver {
                 if matches!(failure, Failure::Gone { .. } | Failure::Vanished { .. }) {
                     self.record.state = State::Failed;
                     self.save().await;
+                } else if self.record.state == State::Creating && !self.creation_in_doubt {
+                    // Nothing was created: the next run has nothing to ask about.
+                    self.forget().await;
                 }
                 Err(UploadError::GaveUp {
                     failure,
                     last_fault: self.last_fault.take(),
                 })
             }
-        }
-    }
-
-    /// One attempt to remove an upload that is given up, so that it does not stay behind (TM-02). Where the server does not
-    /// do that, it is reported.
-    async fn terminate(&mut self, url: &UploadUrl) {
-        let mut request = Request::new(Body::Empty);
-        *request.method_mut() = Method::DELETE;
-        *request.uri_mut() = url.uri().clone();
-        request
-            .headers_mut()
-            .insert(header::TUS_RESUMABLE, header::VERSION);
-        let gone = match self.send(request, 1).await {
-            Ok(answer) => {
-                answer.status().is_success() || matches!(answer.status().as_u16(), 404 | 410)
+            Outcome::Terminated => {
+                self.forget().await;
+                Err(UploadError::Terminated)
             }
-            Err(_) => false,
-        };
-        if !gone {
-            self.emit(Event::PossibleOrphan);
         }
     }
 
-    fn source_error(&self, error: TransportError) -> UploadError {
-        if !self.source.is_unchanged().unwrap_or(true) {
-            return UploadError::SourceChanged;
-        }
-        UploadError::Source(std::io::Error::other(error))
-    }
-
-    fn note_offset(&mut self, offset: u64) {
-        self.record.offset = offset;
-        self.record.updated_at = SystemTime::now();
-        if let Some(keeper) = &self.keeper {
-            keeper.journal.note(keeper.fingerprint, self.record.clone());
-        }
-    }
-
-    fn note_tags(&mut self) {
-        let tags = self.upload.tags().iter();
-        self.record
-            .tags
-            .extend(tags.map(|(name, value)| (name.as_str().to_owned(), value.clone())));
-    }
-
-    /// Writes the record durably. The upload goes on if that fails; it is told once.
-    async fn save(&mut self) {
-        self.record.updated_at = SystemTime::now();
-        let Some(keeper) = &self.keeper else { return };
-        if let Err(error) = keeper
-            .journal
-            .commit(keeper.fingerprint, self.record.clone())
-            .await
-            && !self.save_trouble_told
-        {
-            self.save_trouble_told = true;
-            self.emit(Event::StateNotSaved { error });
-        }
-    }
-
-    fn emit(&self, event: Event) {
+    pub(crate) fn emit(&self, event: Event) {
         if !matches!(event, Event::Sent { .. }) {
             tracing::debug!(upload = ?self.id, ?event);
         }
@@ -422,28 +353,34 @@ impl Driver {
     }
 }
 
-fn already_uploaded(record: &Record, settings_differ: bool, length: u64) -> Report {
+/// A place among the uploads that run at once. The semaphore is never closed.
+async fn take_turn(shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(&shared.permits.uploads)
+        .acquire_owned()
+        .await
+        .ok()
+}
+
+fn already_uploaded(record: &Record, settings_differ: bool) -> Report {
     Report {
-        length,
+        length: record.length.unwrap_or(record.offset),
         already_uploaded: true,
         settings_differ,
         tags: record.tags.clone(),
         upload_id: upload_id(record),
         bytes_sent: 0,
         requests: 0,
-        elapsed: std::time::Duration::ZERO,
+        elapsed: Duration::ZERO,
     }
 }
 
 fn upload_id(record: &Record) -> String {
-    record
-        .upload_url
-        .as_ref()
-        .map(|url| url.last_segment().to_owned())
+    let url = record.upload_url.as_ref();
+    url.map(|url| url.last_segment().to_owned())
         .unwrap_or_default()
 }
 
-fn now() -> Now {
+pub(crate) fn now() -> Now {
     // tokio's clock, which tests can stop.
     Now {
         instant: Instant::now().into_std(),

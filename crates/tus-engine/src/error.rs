@@ -33,6 +33,9 @@ pub enum UploadError {
     /// The resume state could not be read.
     #[error("{0}")]
     Store(#[source] StoreError),
+    /// It was removed from the server, as asked.
+    #[error("terminated")]
+    Terminated,
     /// The task that ran the upload ended without a result.
     #[error("the upload's task ended without a result")]
     TaskEnded,
@@ -53,7 +56,7 @@ impl UploadError {
             | Self::Store(_)
             | Self::TaskEnded => true,
             Self::GaveUp { failure, .. } => failure.is_resumable(),
-            Self::SourceChanged => false,
+            Self::SourceChanged | Self::Terminated => false,
         }
     }
 }

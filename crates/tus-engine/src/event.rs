@@ -50,6 +50,8 @@ pub enum Event {
         /// The kept headers.
         tags: BTreeMap<String, String>,
     },
+    /// It was paused by its owner.
+    Paused,
     /// A creation may have left an upload behind that nobody will finish.
     PossibleOrphan,
     /// A remembered upload is given up and a new one is created.
@@ -91,14 +93,16 @@ pub enum Event {
     Started {
         /// What the source is called.
         label: String,
-        /// Total bytes.
-        length: u64,
+        /// Total bytes, if they are known.
+        length: Option<u64>,
     },
     /// The record could not be written. The upload goes on; a crash now costs the resume. Told once.
     StateNotSaved {
         /// Why.
         error: String,
     },
+    /// It goes on after a pause.
+    Unpaused,
     /// The server leaves out `Tus-Resumable`; otherwise harmless.
     VersionMissing,
     /// It is held back before its next request.

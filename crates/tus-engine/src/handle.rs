@@ -1,8 +1,10 @@
 //! [`UploadHandle`]: an upload that is under way.
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::control::Wish;
 use crate::error::UploadError;
 use crate::event::UploadId;
 use crate::uploader::Report;
@@ -11,27 +13,50 @@ use crate::uploader::Report;
 ///
 /// # Cancellation
 ///
-/// | | the request under way | the upload on the server | the record | the lease |
-/// |---|---|---|---|---|
-/// | [`cancel`](Self::cancel) | dropped at the next await, its connection closed | kept | kept | freed |
-/// | dropping the handle | the same | kept | kept | freed |
+/// What each way to stop leaves behind:
 ///
-/// Either way the same upload, started again, goes on where the server stands. Confirmed offsets that were not written yet
-/// are written within the commit interval; [`Uploader::flush`](crate::Uploader::flush) waits for that.
+/// | | the request under way | the upload on the server | the record | the lease | its turn |
+/// |---|---|---|---|---|---|
+/// | [`pause`](Self::pause) | dropped, its connection closed | kept | kept | kept | given back |
+/// | [`cancel`](Self::cancel) | dropped, its connection closed | kept | kept | freed | given back |
+/// | dropping the handle, or the future of [`join`](Self::join) | dropped, its connection closed | kept | kept | freed | given back |
+/// | [`terminate`](Self::terminate) | dropped, its connection closed | **removed** | **removed** | freed | given back |
+///
+/// After a pause, [`unpause`](Self::unpause) asks the server where it stands and goes on. After a cancel or a drop the same
+/// upload, started again, does that, in this process or another. Confirmed offsets that were not written yet are written
+/// within the commit interval; [`Uploader::flush`](crate::Uploader::flush) waits for that.
+///
+/// Bytes that the kernel had taken when a request was dropped may still arrive; the server counts them, and is asked.
 #[derive(Debug)]
 pub struct UploadHandle {
     id: UploadId,
     cancel: CancellationToken,
+    wish: watch::Sender<Wish>,
     task: JoinHandle<Result<Report, UploadError>>,
+}
+
+/// How an upload ended that was to be terminated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Termination {
+    /// It had finished before, and stays.
+    CameTooLate(Report),
+    /// It is gone.
+    Terminated,
 }
 
 impl UploadHandle {
     pub(crate) fn new(
         id: UploadId,
         cancel: CancellationToken,
+        wish: watch::Sender<Wish>,
         task: JoinHandle<Result<Report, UploadError>>,
     ) -> Self {
-        Self { id, cancel, task }
+        Self {
+            id,
+            cancel,
+            wish,
+            task,
+        }
     }
 
     /// Its name in events.
@@ -43,6 +68,29 @@ impl UploadHandle {
     /// Stops it at the next await. [`join`](Self::join) then says [`UploadError::Cancelled`], unless it was over already.
     pub fn cancel(&self) {
         self.cancel.cancel();
+    }
+
+    /// Stops it until [`unpause`](Self::unpause). Its patience does not run meanwhile; the server's expiry does.
+    pub fn pause(&self) {
+        self.wish.send_replace(Wish::Pause);
+    }
+
+    /// Lets a paused upload go on.
+    pub fn unpause(&self) {
+        self.wish.send_replace(Wish::Run);
+    }
+
+    /// Stops it, and removes it from the server and from the store (TM-02).
+    ///
+    /// # Errors
+    /// Why it could not be removed, such as a server without the extension. It is then stopped all the same, and kept.
+    pub async fn terminate(self) -> Result<Termination, UploadError> {
+        self.wish.send_replace(Wish::Terminate);
+        match self.join().await {
+            Ok(report) => Ok(Termination::CameTooLate(report)),
+            Err(UploadError::Terminated) => Ok(Termination::Terminated),
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits for its end. Dropping this future cancels the upload.

@@ -22,9 +22,10 @@ pub(crate) struct Journal {
 }
 
 enum Command {
+    /// Without a record, what is there is removed.
     Commit(
         Fingerprint,
-        Box<Record>,
+        Option<Box<Record>>,
         oneshot::Sender<Result<(), String>>,
     ),
     Flush(oneshot::Sender<Result<(), String>>),
@@ -77,13 +78,13 @@ impl Journal {
         self.ask(|reply| Command::Load(fingerprint, reply)).await
     }
 
-    /// Writes the record durably and says when that is done. What cannot be written now is kept and tried again.
+    /// Writes the record durably, or removes it, and says when that is done. What cannot be done now is kept and tried again.
     pub(crate) async fn commit(
         &self,
         fingerprint: Fingerprint,
-        record: Record,
+        record: Option<Record>,
     ) -> Result<(), String> {
-        let command = |reply| Command::Commit(fingerprint, Box::new(record), reply);
+        let command = |reply| Command::Commit(fingerprint, record.map(Box::new), reply);
         self.ask(command)
             .await
             .unwrap_or_else(|| Err("the store's thread has ended".into()))
@@ -120,7 +121,7 @@ struct Scribe {
     store: Box<dyn ResumeStore>,
     sink: Arc<dyn EventSink>,
     interval: Duration,
-    pending: HashMap<Fingerprint, Record>,
+    pending: HashMap<Fingerprint, Option<Record>>,
     written_at: Instant,
 }
 
@@ -163,7 +164,8 @@ impl Scribe {
     fn take(&mut self, command: Command, waiting: &mut Vec<oneshot::Sender<Result<(), String>>>) {
         match command {
             Command::Commit(fingerprint, record, reply) => {
-                self.pending.insert(fingerprint, *record);
+                self.pending
+                    .insert(fingerprint, record.map(|record| *record));
                 waiting.push(reply);
             }
             Command::Flush(reply) => waiting.push(reply),
@@ -174,14 +176,14 @@ impl Scribe {
                 let _ = reply.send(self.load(&fingerprint));
             }
             Command::Note(fingerprint, record) => {
-                self.pending.insert(fingerprint, *record);
+                self.pending.insert(fingerprint, Some(*record));
             }
         }
     }
 
     fn load(&mut self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
         match self.pending.get(fingerprint) {
-            Some(record) => Ok(Some(record.clone())),
+            Some(record) => Ok(record.clone()),
             None => self.store.load(fingerprint),
         }
     }
@@ -195,7 +197,10 @@ impl Scribe {
         let changes: Vec<Change> = self
             .pending
             .iter()
-            .map(|(fingerprint, record)| Change::Put(*fingerprint, record.clone()))
+            .map(|(fingerprint, record)| match record {
+                Some(record) => Change::Put(*fingerprint, record.clone()),
+                None => Change::Remove(*fingerprint),
+            })
             .collect();
         match self.store.commit(&changes) {
             Ok(()) => {

@@ -24,25 +24,33 @@
 
 mod body;
 mod buffer;
+mod capabilities;
+mod control;
 mod drive;
 mod error;
 mod event;
 mod handle;
 mod journal;
+mod keep;
 mod options;
 mod permits;
+mod reader;
 mod resume;
 mod service;
 mod source;
 mod uploader;
+mod wire;
 
 pub use buffer::{BUFFER_BYTES, Buffer, BufferPool};
 pub use error::UploadError;
 pub use event::{Event, EventSink, RestartReason, Silent, UploadId, WaitReason};
-pub use handle::UploadHandle;
+pub use handle::{Termination, UploadHandle};
 pub use options::UploaderOptions;
+pub use reader::{ReaderSource, WINDOW_BYTES};
 pub use service::{PlainTus, Service, printable};
-pub use source::{BytesSource, FileSource, Source};
+pub use source::{BytesSource, FileSource, Ready, Source};
 pub use tus_core::client::{Creation, Failure, Reconciled, RetryReason, Verdict, VerdictKind};
-pub use tus_core::{ChunkRule, Metadata, RetryPolicy, UploadUrl};
+pub use tus_core::{
+    ChecksumAlgorithm, ChecksumWish, ChunkRule, Metadata, RetryPolicy, UploadLength, UploadUrl,
+};
 pub use uploader::{NewUpload, Report, Resume, Uploader, UploaderBuilder};

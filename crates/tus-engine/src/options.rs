@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http_transport::Deadlines;
-use tus_core::RetryPolicy;
+use tus_core::{ChecksumWish, RetryPolicy};
 
 /// How an [`Uploader`](crate::Uploader) works. The defaults suit a link of any speed.
 ///
@@ -11,6 +11,7 @@ use tus_core::RetryPolicy;
 /// let options = tus_engine::UploaderOptions::default();
 /// assert_eq!(options.parallel, 4);
 /// assert_eq!(options.chunk_bytes, None);
+/// assert_eq!(options.one_request_bytes, 1024 * 1024);
 /// assert_eq!(options.buffer_bytes, 32 * 1024 * 1024);
 /// assert_eq!(options.commit_interval.as_millis(), 250);
 /// ```
@@ -22,6 +23,10 @@ pub struct UploaderOptions {
     /// Bytes per PATCH. Default: what the service prefers. Fitted into the service's rule; to refuse a size that does not
     /// fit, ask [`ChunkRule::check`](tus_core::ChunkRule::check) first.
     pub chunk_bytes: Option<u64>,
+    /// Whether chunks carry a digest. Default [`ChecksumWish::Offered`]: the cheapest one that the server offers, or none.
+    pub checksum: ChecksumWish,
+    /// Uploads of at most so many bytes are created and sent in one request, where the server offers that. Default 1 MiB.
+    pub one_request_bytes: u64,
     /// Memory for bytes on their way, in bytes, over all uploads. Default 32 MiB. Each upload uses at most four buffers of
     /// 256 KiB, whatever its chunk size.
     pub buffer_bytes: usize,
@@ -39,6 +44,8 @@ impl Default for UploaderOptions {
         Self {
             parallel: 4,
             chunk_bytes: None,
+            checksum: ChecksumWish::Offered,
+            one_request_bytes: 1024 * 1024,
             buffer_bytes: 32 * 1024 * 1024,
             commit_interval: Duration::from_millis(250),
             deadlines: Deadlines::default(),
@@ -62,6 +69,21 @@ impl UploaderOptions {
     pub fn with_chunk_bytes(self, chunk_bytes: Option<u64>) -> Self {
         Self {
             chunk_bytes,
+            ..self
+        }
+    }
+
+    /// Sets [`checksum`](Self::checksum).
+    #[must_use]
+    pub fn with_checksum(self, checksum: ChecksumWish) -> Self {
+        Self { checksum, ..self }
+    }
+
+    /// Sets [`one_request_bytes`](Self::one_request_bytes).
+    #[must_use]
+    pub fn with_one_request_bytes(self, one_request_bytes: u64) -> Self {
+        Self {
+            one_request_bytes,
             ..self
         }
     }

@@ -49,7 +49,7 @@ pub(crate) async fn look_back(
     let destination = new.destination();
     let evidence = source.evidence().map_err(UploadError::Source)?;
     let mut fresh = Record::intended(&new.source_key, &destination);
-    fresh.length = Some(source.length());
+    fresh.length = source.length().known();
     fresh.settings = settings(new);
     fresh.evidence = evidence;
     let mut outset = Outset {
@@ -59,7 +59,7 @@ pub(crate) async fn look_back(
         abandoned: None,
         keeper: None,
     };
-    let Some(journal) = journal else {
+    let Some(journal) = journal.filter(|_| new.remember) else {
         return Ok(Begin::Upload(Box::new(outset)));
     };
 

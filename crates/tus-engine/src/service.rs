@@ -18,6 +18,11 @@ pub trait Service: Send + Sync {
         Vec::new()
     }
 
+    /// Whether it is worth asking what it offers with OPTIONS, once per creation URL. Default `true`.
+    fn answers_options(&self) -> bool {
+        true
+    }
+
     /// Reads the body of a refusal, at most 64 KiB of it. `None`: the status says it all.
     fn read_error(&self, head: &Response<()>, body: &[u8]) -> Option<Verdict>;
 

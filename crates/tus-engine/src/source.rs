@@ -11,13 +11,14 @@ use bytes::Bytes;
 use http_transport::BoxFuture;
 use resume_store::Evidence;
 use rustix::io::{Errno, ReadWriteFlags};
+use tus_core::UploadLength;
 
 use crate::buffer::Buffer;
 
 /// Bytes that can be read at any offset, as often as a broken connection asks for them.
 pub trait Source: Send + Sync + 'static {
-    /// Total bytes. Does not change.
-    fn length(&self) -> u64;
+    /// Total bytes, or that they are not known yet. Does not change.
+    fn length(&self) -> UploadLength;
 
     /// Bytes from `offset` on: at most what the buffer holds, at least one unless `offset` is the end. The buffer is there to
     /// be filled; a source that has the bytes in memory may drop it and hand out its own.
@@ -46,6 +47,40 @@ pub trait Source: Send + Sync + 'static {
     fn available_from(&self) -> u64 {
         0
     }
+
+    /// How many bytes behind the last confirmed one can be read again; no chunk is larger. `None`: all of them.
+    fn window_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// The server has all bytes below `offset`: they will not be asked for again.
+    fn confirmed(&self, offset: u64) {
+        let _ = offset;
+    }
+
+    /// Reads ahead until the bytes below `until` are there, or the source ends. Only asked of a source whose length is not
+    /// known.
+    ///
+    /// # Errors
+    /// What the reading brings.
+    fn make_ready(&self, until: u64) -> BoxFuture<'_, io::Result<Ready>> {
+        let end = self.length().known();
+        Box::pin(async move {
+            Ok(Ready {
+                end: end.unwrap_or(until),
+                is_end: end.is_some(),
+            })
+        })
+    }
+}
+
+/// How far a source of unknown length has been read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ready {
+    /// The byte behind the last one that is there.
+    pub end: u64,
+    /// Nothing follows.
+    pub is_end: bool,
 }
 
 /// A regular file.
@@ -126,8 +161,8 @@ impl FileSource {
 }
 
 impl Source for FileSource {
-    fn length(&self) -> u64 {
-        self.opened.length
+    fn length(&self) -> UploadLength {
+        UploadLength::Known(self.opened.length)
     }
 
     fn read_at(&self, offset: u64, mut buffer: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {
@@ -167,8 +202,8 @@ impl BytesSource {
 }
 
 impl Source for BytesSource {
-    fn length(&self) -> u64 {
-        self.0.len() as u64
+    fn length(&self) -> UploadLength {
+        UploadLength::Known(self.0.len() as u64)
     }
 
     fn read_at(&self, offset: u64, _: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {
@@ -199,7 +234,10 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&vec![7; BUFFER_BYTES + 5]).unwrap();
         let source = FileSource::new(file).unwrap();
-        assert_eq!(source.length(), BUFFER_BYTES as u64 + 5);
+        assert_eq!(
+            source.length(),
+            UploadLength::Known(BUFFER_BYTES as u64 + 5)
+        );
         assert_eq!(read(&source, 0).await.len(), BUFFER_BYTES);
         assert_eq!(read(&source, BUFFER_BYTES as u64).await.len(), 5);
         assert_eq!(read(&source, BUFFER_BYTES as u64 + 5).await.len(), 0);

@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_transport::{Credentials, Transport};
+use http_transport::{Body, Credentials, Origin, Transport};
 use resume_store::ResumeStore;
 use tokio_util::sync::CancellationToken;
-use tus_core::UploadUrl;
 use tus_core::client::Creation;
+use tus_core::{ServerCapabilities, UploadUrl};
 
+use crate::capabilities::{Capabilities, Known};
+use crate::control::Wishes;
 use crate::drive;
 use crate::error::UploadError;
 use crate::event::{EventSink, Silent, UploadId};
@@ -35,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) journal: Option<Journal>,
     pub(crate) options: UploaderOptions,
     pub(crate) permits: Permits,
+    pub(crate) capabilities: Capabilities,
 }
 
 impl Uploader {
@@ -55,7 +58,8 @@ impl Uploader {
     pub fn upload(&self, source: Arc<dyn Source>, new: NewUpload) -> UploadHandle {
         let id = UploadId::next();
         let cancel = CancellationToken::new();
-        let run = drive::run(Arc::clone(&self.shared), id, source, new);
+        let (wish, wishes) = Wishes::new();
+        let run = drive::run(Arc::clone(&self.shared), id, source, new, wishes);
         let stop = cancel.clone();
         let task = tokio::spawn(async move {
             tokio::select! {
@@ -64,7 +68,32 @@ impl Uploader {
                 result = run => result,
             }
         });
-        UploadHandle::new(id, cancel, task)
+        UploadHandle::new(id, cancel, wish, task)
+    }
+
+    /// What the server behind a creation URL offers; `None` if it does not tell. Asked once, then remembered.
+    pub async fn capabilities(&self, creation_url: &UploadUrl) -> Option<ServerCapabilities> {
+        let mut known = self.shared.capabilities.of(creation_url).await;
+        if let Known::Nothing = *known {
+            let mut request = http::Request::new(Body::Empty);
+            *request.method_mut() = http::Method::OPTIONS;
+            *request.uri_mut() = creation_url.uri().clone();
+            if let Ok(origin) = Origin::try_from(request.uri()) {
+                for credentials in &self.shared.credentials {
+                    credentials.apply(&origin, request.headers_mut());
+                }
+            }
+            let answer = self.shared.transport.send(request).await.ok()?;
+            let told = answer
+                .status()
+                .is_success()
+                .then(|| ServerCapabilities::from_headers(answer.headers()));
+            *known = Known::Answer(told.flatten());
+        }
+        match &*known {
+            Known::Answer(answer) => answer.clone(),
+            Known::Nothing => None,
+        }
     }
 
     /// Waits until all that is known of running uploads is in the store.
@@ -155,6 +184,7 @@ impl UploaderBuilder {
             journal,
             options: self.options,
             permits,
+            capabilities: Capabilities::default(),
         };
         Ok(Uploader {
             shared: Arc::new(shared),
@@ -188,6 +218,9 @@ pub struct NewUpload {
     pub destination: Option<String>,
     /// What to do about a remembered upload. Default [`Resume::Continue`].
     pub resume: Resume,
+    /// Whether it is kept in the store, so that a later run can go on. Default `true`; a pipe cannot be read again, so there
+    /// is nothing to keep of it.
+    pub remember: bool,
     /// The server comes back on another port each time, as an embedded one does: a remembered upload is looked for at the
     /// origin of the creation URL. Default `false`.
     pub server_moves: bool,
@@ -217,6 +250,7 @@ impl NewUpload {
             settings: None,
             destination: None,
             resume: Resume::Continue,
+            remember: true,
             server_moves: false,
         }
     }
@@ -252,6 +286,12 @@ impl NewUpload {
     #[must_use]
     pub fn with_resume(self, resume: Resume) -> Self {
         Self { resume, ..self }
+    }
+
+    /// Sets [`remember`](Self::remember).
+    #[must_use]
+    pub fn with_remember(self, remember: bool) -> Self {
+        Self { remember, ..self }
     }
 
     /// Sets [`server_moves`](Self::server_moves).

@@ -13,12 +13,13 @@ use bytes::Bytes;
 use http_transport::{
     BoxFuture, Loss, LossPlan, LossyTransport, Protocol, ReqwestTransport, Transport,
 };
-use resume_store::MemoryStore;
+use resume_store::{Filter, MemoryStore, ResumeStore as _};
 use test_support::NullSink;
 use tokio::sync::Notify;
 use tus_engine::{
-    Buffer, BytesSource, ChunkRule, Creation, Event, EventSink, NewUpload, Resume, Service, Source,
-    UploadError, UploadId, UploadUrl, Uploader, UploaderBuilder, UploaderOptions,
+    Buffer, BytesSource, ChunkRule, Creation, Event, EventSink, NewUpload, ReaderSource, Resume,
+    Service, Source, Termination, UploadError, UploadId, UploadUrl, Uploader, UploaderBuilder,
+    UploaderOptions,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -58,9 +59,9 @@ impl EventSink for Heard {
     fn event(&self, _: UploadId, event: &Event) {
         if let Event::Acked { offset } = event {
             self.acked.store(*offset, Ordering::SeqCst);
-            self.more.notify_waiters();
         }
         self.events.lock().unwrap().push(event.clone());
+        self.more.notify_waiters();
     }
 }
 
@@ -69,6 +70,16 @@ impl Heard {
         loop {
             let more = self.more.notified();
             if self.acked.load(Ordering::SeqCst) >= offset {
+                return;
+            }
+            more.await;
+        }
+    }
+
+    async fn until(&self, wanted: impl Fn(&Event) -> bool) {
+        loop {
+            let more = self.more.notified();
+            if self.has(&wanted) {
                 return;
             }
             more.await;
@@ -113,7 +124,7 @@ async fn a_source_is_created_once_and_sent_in_chunks() {
     );
     assert_eq!(counters.body_bytes, 3 * MIB as u64 + 5);
     assert_eq!(report.bytes_sent, counters.body_bytes);
-    assert_eq!(report.requests, 5);
+    assert_eq!(report.requests, 6, "what the server offers is asked, too");
     assert_eq!(sink.uploads()[0].offset, report.length);
 }
 
@@ -177,7 +188,11 @@ async fn a_finished_upload_is_not_sent_again_unless_that_is_asked_for_by_name() 
         assert!(again.already_uploaded);
         assert_eq!((again.bytes_sent, &again.upload_id), (0, &first.upload_id));
     }
-    assert_eq!(sink.counters().requests(), 2);
+    assert_eq!(
+        sink.counters().requests(),
+        3,
+        "OPTIONS, POST and one PATCH in all"
+    );
     let copy = new(&sink).with_resume(Resume::AnewEvenIfFinished);
     assert!(
         !uploader
@@ -233,13 +248,13 @@ async fn the_same_source_is_not_driven_twice_at_once() {
 #[tokio::test]
 async fn every_broken_request_is_asked_about_and_no_chunk_is_lost() {
     let sink = NullSink::start().unwrap();
-    // Request 1 is the POST; the plan breaks PATCHes and HEADs after it in every way there is.
+    // Requests 1 and 2 are OPTIONS and POST; the plan breaks PATCHes and HEADs after it in every way there is.
     let plan = LossPlan::default()
-        .with(2, Loss::AfterBodyBytes(300_000))
-        .with(3, Loss::BeforeSending)
-        .with(5, Loss::Answer)
+        .with(3, Loss::AfterBodyBytes(300_000))
+        .with(4, Loss::BeforeSending)
         .with(6, Loss::Answer)
-        .with(8, Loss::AfterBodyBytes(1));
+        .with(7, Loss::Answer)
+        .with(9, Loss::AfterBodyBytes(1));
     let heard = Arc::new(Heard::default());
     let fast = tus_engine::RetryPolicy::DEFAULT.with_waits(
         std::time::Duration::from_millis(1),
@@ -275,6 +290,94 @@ async fn a_source_that_changes_on_the_way_is_never_finished() {
         sink.uploads()[0].offset < 2 * MIB as u64,
         "the last byte must not arrive"
     );
+}
+
+#[tokio::test]
+async fn a_small_source_takes_one_request_and_the_server_is_asked_once_what_it_offers() {
+    let sink = NullSink::builder()
+        .extensions(["creation", "creation-with-upload"])
+        .start()
+        .unwrap();
+    let uploader = uploader(transport()).build().unwrap();
+    for index in 0..5 {
+        let url = UploadUrl::parse(&sink.creation_url()).unwrap();
+        let new = NewUpload::new(Creation::new(url), format!("/footage/{index}"));
+        uploader.upload(bytes(1_000), new).join().await.unwrap();
+    }
+    let counters = sink.counters();
+    assert_eq!(
+        (counters.options, counters.posts, counters.patches),
+        (1, 5, 0)
+    );
+    assert_eq!(counters.body_bytes, 5_000);
+}
+
+#[tokio::test]
+async fn a_paused_upload_stands_still_and_goes_on_when_it_is_let() {
+    let sink = NullSink::start().unwrap();
+    let heard = Arc::new(Heard::default());
+    let uploader = uploader(transport()).events(heard.clone()).build().unwrap();
+    let gate = Arc::new(Gate::new(4 * MIB, 2 * MIB));
+    let handle = uploader.upload(gate.clone(), new(&sink));
+    heard.acked(2 * MIB as u64).await;
+    handle.pause();
+    heard.until(|event| matches!(event, Event::Paused)).await;
+    gate.release();
+    let before = sink.counters();
+    // A second upload takes the turn that was given back, and shows that time passed.
+    let url = UploadUrl::parse(&sink.creation_url()).unwrap();
+    uploader
+        .upload(bytes(MIB), NewUpload::new(Creation::new(url), "/footage/b"))
+        .join()
+        .await
+        .unwrap();
+    assert_eq!(
+        sink.counters().patches,
+        before.patches + 1,
+        "the paused one sent nothing"
+    );
+    handle.unpause();
+    let report = handle.join().await.unwrap();
+    assert_eq!((report.length, sink.counters().posts), (4 * MIB as u64, 2));
+}
+
+#[tokio::test]
+async fn a_terminated_upload_is_gone_from_the_server_and_from_the_store() {
+    let sink = NullSink::builder()
+        .extensions(["creation", "termination"])
+        .start()
+        .unwrap();
+    let (store, heard) = (MemoryStore::new(), Arc::new(Heard::default()));
+    let uploader = uploader(transport())
+        .store(store.clone())
+        .events(heard.clone())
+        .build()
+        .unwrap();
+    let handle = uploader.upload(Arc::new(Gate::new(4 * MIB, 2 * MIB)), new(&sink));
+    heard.acked(2 * MIB as u64).await;
+    assert_eq!(handle.terminate().await.unwrap(), Termination::Terminated);
+    assert!(sink.uploads().is_empty());
+    uploader.flush().await.unwrap();
+    assert!(store.list(Filter::all()).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_pipe_of_known_length_survives_broken_connections() {
+    let sink = NullSink::start().unwrap();
+    let plan = LossPlan::default()
+        .with(3, Loss::AfterBodyBytes(300_000))
+        .with(6, Loss::Answer);
+    let uploader = uploader(LossyTransport::new(transport(), plan))
+        .build()
+        .unwrap();
+    let length = 3 * MIB as u64;
+    let source = Arc::new(ReaderSource::new(io::Cursor::new(vec![7; 3 * MIB]), length));
+    let report = uploader
+        .upload(source, new(&sink).with_remember(false))
+        .join()
+        .await
+        .unwrap();
+    assert_eq!((report.length, sink.uploads()[0].offset), (length, length));
 }
 
 #[tokio::test]
@@ -333,8 +436,8 @@ impl Gate {
 }
 
 impl Source for Gate {
-    fn length(&self) -> u64 {
-        self.length
+    fn length(&self) -> tus_engine::UploadLength {
+        self.length.into()
     }
 
     fn read_at(&self, offset: u64, _: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueHint};
+use tus_core::{ChecksumAlgorithm, ChecksumWish};
 
 /// Resumable, parallel uploads to Cloudflare Stream and every tus server.
 #[derive(Debug, Parser)]
@@ -51,11 +52,12 @@ Examples:
   CLOUDFLARE_ACCOUNT_ID=… CLOUDFLARE_API_TOKEN=… \\
     stream-upload put --require-signed-urls footage/      a folder to your account
   stream-upload put --endpoint https://tus.example/files/ --header @secret.txt a.mov b.mov
+  ffmpeg -i in.mov -f matroska - | stream-upload put --name live.mkv -
   stream-upload put --json footage/ | jq -r 'select(.event==\"finished\") | .media_id'
 
 Interrupted? Run the same command again: it goes on where the server stands.")]
 pub(crate) struct PutArgs {
-    /// Files and folders; folders are searched for videos
+    /// Files, folders (searched for videos), or - for stdin
     #[arg(required = true, value_name = "SOURCE", value_hint = ValueHint::AnyPath)]
     pub(crate) sources: Vec<PathBuf>,
     #[command(flatten)]
@@ -66,6 +68,8 @@ pub(crate) struct PutArgs {
     pub(crate) transfer: TransferArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) stdin: StdinArgs,
     /// Print JSON lines to stdout instead of ids, with all events
     #[arg(long)]
     pub(crate) json: bool,
@@ -152,6 +156,9 @@ pub(crate) struct TransferArgs {
     /// Files at once [default: 4]
     #[arg(long, alias = "transfers", value_name = "N|auto", value_parser = count_or_auto)]
     pub(crate) parallel: Option<CountOrAuto>,
+    /// Protect each PATCH with a digest: auto takes what the server offers, none takes none, a name such as sha256 is required
+    #[arg(long, value_name = "auto|none|NAME", default_value = "auto", value_parser = checksum)]
+    pub(crate) checksum: ChecksumWish,
     /// Time without a confirmed byte after which a file is given up, resumably
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = humantime::parse_duration)]
     pub(crate) patience: Duration,
@@ -170,6 +177,17 @@ pub(crate) struct TransferArgs {
     /// Where resume state is kept [default: the platform's state folder]
     #[arg(long, value_name = "DIR", env = "STREAM_UPLOAD_STATE_DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Stdin")]
+pub(crate) struct StdinArgs {
+    /// How many bytes stdin has. Without it, and where the server needs to know, stdin is first read into a private file
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) length: Option<u64>,
+    /// The largest such file
+    #[arg(long, value_name = "SIZE", default_value = "30GB")]
+    pub(crate) spool_limit: ByteSize,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -237,6 +255,22 @@ fn count_or_auto(text: &str) -> Result<CountOrAuto, String> {
         count => match count.parse() {
             Ok(count @ 1..=256) => Ok(CountOrAuto::Count(count)),
             _ => Err("a number from 1 to 256, or auto".into()),
+        },
+    }
+}
+
+fn checksum(text: &str) -> Result<ChecksumWish, String> {
+    match text {
+        "auto" => Ok(ChecksumWish::Offered),
+        "none" => Ok(ChecksumWish::Never),
+        name => match name.parse::<ChecksumAlgorithm>() {
+            Ok(algorithm) => Ok(ChecksumWish::Required(algorithm)),
+            Err(_) => Err(format!(
+                "auto, none or one of {}",
+                ChecksumAlgorithm::ALL
+                    .map(ChecksumAlgorithm::name)
+                    .join(", ")
+            )),
         },
     }
 }

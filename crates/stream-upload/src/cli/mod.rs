@@ -9,6 +9,7 @@ mod render;
 #[cfg(feature = "emulator")]
 mod serve;
 mod signals;
+mod stdin;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,7 @@ pub fn run() -> ExitCode {
         }
     };
     start_logging(args.verbose);
+    hush_the_store();
     let console = Console::new();
     let result = match args.command {
         Command::Completions { shell } => {
@@ -53,6 +55,19 @@ pub fn run() -> ExitCode {
             error.code.into()
         }
     }
+}
+
+/// sled panics over damage that the store catches, repairs and reports in words of its own: its panics, which come from a
+/// thread of their own, are not for people. All others are.
+fn hush_the_store() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if std::thread::current().name() == Some("resume-store") {
+            tracing::debug!(%info, "the store's database panicked");
+        } else {
+            usual(info);
+        }
+    }));
 }
 
 /// Logs go to stderr: nothing by default, more with each `-v`, or what `RUST_LOG` says.

@@ -41,11 +41,22 @@ pub(crate) struct Remote {
     pub(crate) credentials: Option<Credentials>,
 }
 
+/// Stdin as a source.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stdin {
+    /// Bytes, if somebody knows.
+    pub(crate) length: Option<u64>,
+    /// The largest file that it may be read into.
+    pub(crate) spool_limit: u64,
+}
+
 /// Everything that `put` needs to know.
 #[derive(Debug)]
 pub(crate) struct PutPlan {
     pub(crate) place: Place,
+    /// Files and folders.
     pub(crate) sources: Vec<PathBuf>,
+    pub(crate) stdin: Option<Stdin>,
     pub(crate) selection: Selection,
     pub(crate) settings: Arc<VideoSettings>,
     pub(crate) key: Option<String>,
@@ -70,6 +81,7 @@ impl PutPlan {
             ))
             .hint("leave it out, or pass what the server wants with --meta KEY=VALUE"));
         }
+        let (sources, stdin) = sources(&args)?;
         let settings = settings(args.video)?;
         settings
             .0
@@ -77,7 +89,8 @@ impl PutPlan {
             .map_err(|error| CliError::usage(error.to_string()))?;
         Ok(Self {
             place,
-            sources: args.sources,
+            sources,
+            stdin,
             selection: selection(&args.selection)?,
             settings: Arc::new(settings.0),
             key: settings.1,
@@ -91,6 +104,33 @@ impl PutPlan {
             json: args.json,
         })
     }
+}
+
+fn sources(args: &PutArgs) -> Result<(Vec<PathBuf>, Option<Stdin>), CliError> {
+    let (dashes, files): (Vec<_>, Vec<_>) = args
+        .sources
+        .iter()
+        .cloned()
+        .partition(|source| source.as_os_str() == "-");
+    if dashes.is_empty() {
+        return match args.stdin.length {
+            Some(_) => Err(CliError::usage(
+                "--length is about stdin, and there is no - among the sources",
+            )),
+            None => Ok((files, None)),
+        };
+    }
+    if dashes.len() > 1 || args.target.token_stdin {
+        return Err(CliError::usage("stdin can be read once only"));
+    }
+    if args.video.name.is_none() {
+        return Err(CliError::usage("stdin has no name").hint("give it one with --name"));
+    }
+    let stdin = Stdin {
+        length: args.stdin.length,
+        spool_limit: args.stdin.spool_limit.as_u64(),
+    };
+    Ok((files, Some(stdin)))
 }
 
 /// What the engine is told of the service.
@@ -363,6 +403,7 @@ fn options(args: &TransferArgs, service: &dyn Service) -> Result<UploaderOptions
     Ok(defaults
         .with_parallel(parallel)
         .with_chunk_bytes(chunk_bytes)
+        .with_checksum(args.checksum)
         .with_deadlines(deadlines)
         .with_retry(retry))
 }

@@ -28,16 +28,20 @@ pub(crate) fn run(args: PutArgs, console: &Console) -> Result<Code, CliError> {
         .build();
     let runtime =
         runtime.map_err(|error| CliError::new(Code::Local, format!("cannot start: {error}")))?;
-    runtime.block_on(put(plan, found, console))
+    let result = runtime.block_on(put(plan, found, console));
+    // A read of stdin that nobody waits for any more must not keep the process.
+    runtime.shutdown_background();
+    result
 }
 
 async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, CliError> {
-    if plan.key.is_some() && found.files.len() > 1 {
+    let count = found.files.len() + usize::from(plan.stdin.is_some());
+    if plan.key.is_some() && count > 1 {
         return Err(CliError::usage(
             "--key names one source, and there are several",
         ));
     }
-    if plan.settings.name.is_some() && found.files.len() > 1 {
+    if plan.settings.name.is_some() && count > 1 {
         return Err(CliError::usage(
             "--name names one video, and there are several",
         ));
@@ -53,7 +57,7 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
     for (path, error) in &found.errors {
         renderer.unreadable(path, error);
     }
-    if found.files.is_empty() {
+    if count == 0 {
         if failed.is_empty() {
             return Err(nothing_found(&plan, &found));
         }
@@ -81,9 +85,14 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         CliError::new(Code::Local, format!("cannot keep resume state: {error}"))
     })?;
 
-    let jobs = found.files.iter().map(|(path, _)| {
-        Job::new(path)
-            .with_key(plan.key.clone())
+    let mut jobs: Vec<Job> = found.files.iter().map(|(path, _)| Job::new(path)).collect();
+    if let Some(stdin) = plan.stdin {
+        let source =
+            super::stdin::source(stdin, &remote.target, &uploader, &plan.state_dir, &renderer);
+        jobs.push(Job::from_source(super::stdin::LABEL, source.await?));
+    }
+    let jobs = jobs.into_iter().map(|job| {
+        job.with_key(plan.key.clone())
             .with_settings(Arc::clone(&plan.settings))
             .with_resume(plan.resume)
     });
@@ -101,7 +110,7 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
     if let Some(running) = running {
         running.stop().await;
     }
-    let not_begun = found.files.len() + found.errors.len() - succeeded - failed.len();
+    let not_begun = count + found.errors.len() - succeeded - failed.len();
     match signals.code() {
         Some(code) if not_begun > 0 || failed.contains(&Code::Interrupted) => Ok(code),
         _ if not_begun > 0 && succeeded > 0 => Ok(Code::Some),

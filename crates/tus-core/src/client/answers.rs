@@ -27,6 +27,7 @@ impl Upload {
             }
             return self.refused(Phase::Create, head, verdict, now);
         }
+        let sent = self.in_flight.take();
         let Some(creation) = &self.plan.creation else {
             return;
         };
@@ -52,13 +53,27 @@ impl Upload {
         let expires = header::upload_expires(head.headers()).ok().flatten();
         self.url = Some(url.clone());
         self.offset = 0;
-        self.reached = Some(0);
+        self.reached = Some(sent.map_or(0, |chunk| chunk.end()));
         self.events.push_back(Event::Created {
             url,
             tags: self.tags.clone(),
             expires,
         });
         self.progressed(now);
+        if self.is_final() {
+            return self.go(Next::Sync); // CC-15: HEAD says whether the parts are joined
+        }
+        // CW-06: what was taken of the bytes that came along. An answer that does not say is asked.
+        match (sent, header::upload_offset(head.headers())) {
+            (None, _) => {}
+            (Some(chunk), Ok(Some(offset))) if offset <= chunk.end() => {
+                self.offset = offset;
+                if offset > 0 {
+                    self.events.push_back(Event::Acked { offset });
+                }
+            }
+            (Some(_), _) => return self.go(Next::Sync),
+        }
         self.continue_or_finish(); // CR-06: nothing to send is complete at once
     }
 
@@ -68,25 +83,40 @@ impl Upload {
         if !status.is_success() {
             return self.refused(Phase::Head, head, verdict, now);
         }
+        let is_html = header::is_html(head.headers());
         let offset = match header::upload_offset(head.headers()) {
-            Ok(Some(offset)) if !header::is_html(head.headers()) => offset,
+            Ok(Some(offset)) if !is_html => offset,
+            // CC-14: a final upload that is still being joined tells no offset.
+            Ok(None) if self.is_final() && !is_html => {
+                return self.wait(RetryReason::NoProgress, Next::Sync, None, now);
+            }
             _ => return self.foreign(Phase::Head, status, now),
         };
-        match header::upload_length(head.headers()) {
-            Ok(Some(UploadLength::Known(theirs))) if theirs != self.plan.length => {
-                let ours = self.plan.length;
-                return self.fail(Failure::Violation(Violation::LengthDiffers {
-                    ours,
-                    theirs,
-                }));
+        match (header::upload_length(head.headers()), self.length) {
+            (Ok(Some(UploadLength::Known(theirs))), UploadLength::Known(ours)) => {
+                if theirs != ours {
+                    return self.fail(Failure::Violation(Violation::LengthDiffers {
+                        ours,
+                        theirs,
+                    }));
+                }
+                self.length_told = true;
             }
-            Ok(_) => {}
-            Err(_) => return self.foreign(Phase::Head, status, now),
+            // Told by a request whose answer was lost, by an earlier run, or by the parts of a final upload.
+            (Ok(Some(known)), UploadLength::Deferred) if known != UploadLength::Deferred => {
+                self.length = known;
+                self.length_told = true;
+            }
+            (Ok(Some(UploadLength::Deferred)), _) => self.length_told = false, // DL-06
+            (Ok(_), _) => {}
+            (Err(_), _) => return self.foreign(Phase::Head, status, now),
         }
+        let end = self.length.known().unwrap_or(u64::MAX);
         let limit = self
             .reached
-            .unwrap_or(self.plan.length)
-            .min(self.plan.length);
+            .filter(|_| !self.is_final())
+            .unwrap_or(end)
+            .min(end);
         if offset > limit {
             return self.fail(Failure::Violation(Violation::OffsetBeyond {
                 offset,
@@ -103,6 +133,10 @@ impl Upload {
         }
         if first {
             self.events.push_back(Event::Resumed { offset });
+        }
+        if self.is_final() && !self.length.is_complete_at(offset) {
+            // Its bytes are its parts': there is nothing to send, only to wait for (CC-13).
+            return self.wait(RetryReason::NoProgress, Next::Sync, None, now);
         }
         self.continue_or_finish();
     }
@@ -139,7 +173,8 @@ impl Upload {
         if offset == chunk.start && chunk.len > 0 {
             return self.idle(now);
         }
-        if offset == self.plan.length {
+        self.length_told |= self.length.known().is_some(); // DL-04: it went along
+        if self.length.is_complete_at(offset) {
             self.keep(head.headers()); // Stream names the video once more on the answer that completes it
         }
         self.offset = offset;
@@ -189,10 +224,25 @@ impl Upload {
     }
 
     fn continue_or_finish(&mut self) {
-        if self.offset == self.plan.length {
+        if self.length.is_complete_at(self.offset) && self.length_told {
             self.finish();
         } else {
             self.go(Next::Patch);
+        }
+    }
+
+    /// The answer to DELETE (TM-02, TM-03).
+    pub(super) fn on_terminated(
+        &mut self,
+        head: &Response<()>,
+        verdict: Option<Verdict>,
+        now: Now,
+    ) {
+        let status = head.status();
+        if status.is_success() || matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+            self.terminated();
+        } else {
+            self.refused(Phase::Terminate, head, verdict, now);
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderName, StatusCode};
 
 use super::Verdict;
+use crate::extension::ServerCapabilities;
 use crate::url::UploadUrl;
 
 /// Something that happened. Drained with [`Upload::poll_event`](super::Upload::poll_event).
@@ -37,8 +38,16 @@ pub enum Event {
         /// When it will be removed.
         at: SystemTime,
     },
+    /// The server does not take bytes with a creation, whatever it announces: they are sent after it. Worth remembering for
+    /// other uploads to the same server.
+    OneRequestRefused,
     /// A creation may have left an upload behind that nobody will finish.
     PossibleOrphan,
+    /// What the server offers; `None` when it does not tell. Worth remembering for other uploads to the same server.
+    Probed {
+        /// Extensions, limits, algorithms.
+        capabilities: Option<ServerCapabilities>,
+    },
     /// The remembered upload is gone; a new one will be created.
     Recreating {
         /// What the server said of the old one.

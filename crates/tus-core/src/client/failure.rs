@@ -7,6 +7,7 @@ use http::StatusCode;
 
 use super::event::{RetryReason, write_status};
 use super::verdict::{Verdict, VerdictKind};
+use crate::extension::Extension;
 use crate::rejection::Phase;
 use crate::url::UrlError;
 
@@ -82,6 +83,15 @@ pub enum Failure {
         /// The first byte that the source still has.
         available_from: u64,
     },
+    /// The upload is longer than the server takes (CR-07); it was not created.
+    TooLong {
+        /// Bytes of the source.
+        length: u64,
+        /// Bytes that the server takes at most.
+        max_bytes: u64,
+    },
+    /// The server does not offer what the plan needs; nothing was created.
+    Unsupported(Extension),
     /// All bytes were sent, then the server did not know the upload any more, and nobody can say whether it was completed.
     Vanished {
         /// The answer.
@@ -111,6 +121,8 @@ impl Failure {
             ),
             Self::Gone { .. }
             | Self::SourcePassed { .. }
+            | Self::TooLong { .. }
+            | Self::Unsupported(_)
             | Self::Vanished { .. }
             | Self::Violation(_) => false,
         }
@@ -152,6 +164,12 @@ impl fmt::Display for Failure {
                 f,
                 "the server wants byte {offset} again, and the source has only what follows byte {available_from}"
             ),
+            Self::TooLong { length, max_bytes } => {
+                write!(f, "the source has {length} bytes, and the server takes at most {max_bytes}")
+            }
+            Self::Unsupported(extension) => {
+                write!(f, "the server does not offer the extension {}", extension.name())
+            }
             Self::Vanished { status } => write!(
                 f,
                 "all bytes were sent, then the server answered {}: it is unknown whether the upload was completed",
@@ -199,6 +217,8 @@ fn noun(phase: Phase) -> &'static str {
     match phase {
         Phase::Create => "the creation of the upload",
         Phase::Head => "the question for the offset",
+        Phase::Options => "the question for what the server offers",
         Phase::Patch => "a chunk",
+        Phase::Terminate => "the termination of the upload",
     }
 }

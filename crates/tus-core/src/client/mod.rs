@@ -5,6 +5,7 @@ mod event;
 mod exchange;
 mod failure;
 mod plan;
+mod probe;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -14,6 +15,6 @@ mod waiting;
 pub use event::{Event, RetryReason};
 pub use exchange::Exchange;
 pub use failure::{Failure, Violation};
-pub use plan::{Creation, Start, UploadPlan};
+pub use plan::{ChecksumWish, Creation, Start, UploadPlan};
 pub use upload::{Fault, Now, Outcome, Reconciled, Step, Upload};
 pub use verdict::{Verdict, VerdictKind};

@@ -3,8 +3,9 @@
 //! It does no I/O and knows no clock. The contract in five verbs:
 //!
 //! 1. [`step`](Upload::step) says what to do now. It gives the same answer until it is fed.
-//! 2. [`on_response`](Upload::on_response), [`on_fault`](Upload::on_fault) and [`on_reconciled`](Upload::on_reconciled) tell
-//!    it what came of that; exactly one of them follows each [`Step::Send`] and [`Step::Reconcile`].
+//! 2. [`on_response`](Upload::on_response), [`on_fault`](Upload::on_fault), [`on_reconciled`](Upload::on_reconciled) and
+//!    [`on_available`](Upload::on_available) tell it what came of that; exactly one of them follows each [`Step::Send`],
+//!    [`Step::Reconcile`] and [`Step::Read`].
 //! 3. After each call, drain [`poll_event`](Upload::poll_event). [`Event::Created`] must be written down durably before the
 //!    next step is taken: it is all that stands between a crash and a second upload.
 //!
@@ -22,7 +23,10 @@ use super::exchange::Exchange;
 use super::failure::Failure;
 use super::plan::{Start, UploadPlan};
 use super::verdict::Verdict;
+use crate::checksum::ChecksumAlgorithm;
 use crate::chunk::Chunk;
+use crate::concat::UploadConcat;
+use crate::length::UploadLength;
 use crate::rejection::Phase;
 use crate::retry::Backoff;
 use crate::url::UploadUrl;
@@ -39,6 +43,12 @@ pub struct Now {
 /// What to do next.
 #[derive(Debug, Clone)]
 pub enum Step {
+    /// Make the source ready up to this byte, and tell with [`Upload::on_available`] how far it came. Only while its length
+    /// is not known.
+    Read {
+        /// The byte behind the last one that the next chunk wants.
+        until: u64,
+    },
     /// Send this request, with these bytes of the source.
     Send(Exchange),
     /// Ask the service what became of a creation.
@@ -56,6 +66,8 @@ pub enum Outcome {
     Finished,
     /// It stopped.
     Failed(Failure),
+    /// It was removed from the server, as asked.
+    Terminated,
 }
 
 /// A request without an answer.
@@ -101,10 +113,12 @@ pub(super) enum Doubt {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
+    Probe,
     Create,
     Reconcile(Doubt),
     Sync,
     Patch,
+    Terminate,
 }
 
 #[derive(Debug, Clone)]
@@ -114,11 +128,24 @@ pub(super) enum State {
     Done(Outcome),
 }
 
-/// One upload, from its creation or its remembered URL to its last confirmed byte. See the [module](self) for the contract.
+/// One upload, from its creation or its remembered URL to its last confirmed byte. See the beginning of this file for the contract.
 #[derive(Debug)]
 pub struct Upload {
     pub(super) plan: UploadPlan,
     pub(super) state: State,
+    /// What follows the probe.
+    pub(super) first: Next,
+    /// Total bytes, as far as they are known here.
+    pub(super) length: UploadLength,
+    /// Whether the server knows the length, too.
+    pub(super) length_told: bool,
+    /// How far a source of unknown length can be read.
+    available_to: u64,
+    concat: Option<Arc<UploadConcat>>,
+    pub(super) checksum: Option<ChecksumAlgorithm>,
+    pub(super) checksum_trailer: bool,
+    /// The server takes bytes with a creation.
+    pub(super) one_request: bool,
     pub(super) events: VecDeque<Event>,
     pub(super) url: Option<Arc<UploadUrl>>,
     /// Where a redirect sent the current request, and how many there were.
@@ -160,6 +187,8 @@ pub(super) struct Tally {
 
 /// The wait for an answer to the last chunk is so many times the usual one: servers join, move and check files then.
 const LAST_CHUNK_FACTOR: u32 = 5;
+/// As above, for the creation that joins partial uploads: servers copy all bytes then.
+const JOIN_FACTOR: u32 = 10;
 
 impl Upload {
     /// A machine at its start. Nothing happens until [`step`](Self::step).
@@ -173,8 +202,16 @@ impl Upload {
         let chunk_bytes = plan
             .chunk_rule
             .fit(plan.chunk_bytes.unwrap_or(plan.chunk_rule.preferred_bytes));
-        Self {
-            state: State::Ready(next),
+        let mut upload = Self {
+            state: State::Ready(if plan.probe { Next::Probe } else { next }),
+            first: next,
+            length: plan.length,
+            length_told: plan.length != UploadLength::Deferred,
+            available_to: 0,
+            concat: plan.concat.clone().map(Arc::new),
+            checksum: None,
+            checksum_trailer: false,
+            one_request: false,
             events: VecDeque::with_capacity(4),
             url,
             redirected: None,
@@ -189,7 +226,11 @@ impl Upload {
             confirmed_at: None,
             tally: Tally::default(),
             plan,
+        };
+        if !upload.plan.probe {
+            upload.settle();
         }
+        upload
     }
 
     /// What to do now.
@@ -205,14 +246,24 @@ impl Upload {
             State::Waiting { until, .. } => Step::WaitUntil(*until),
             State::Done(outcome) => Step::Done(outcome.clone()),
             State::Ready(Next::Reconcile(_)) => Step::Reconcile,
-            State::Ready(Next::Create) => self.create(),
-            State::Ready(Next::Sync) => self.send(Phase::Head, None),
-            State::Ready(Next::Patch) => {
-                let chunk = self.in_flight.unwrap_or_else(|| self.next_chunk());
-                self.in_flight = Some(chunk);
-                self.reached = self.reached.max(Some(chunk.end()));
-                self.send(Phase::Patch, Some(chunk))
+            State::Ready(Next::Probe) => self.ask_creation_url(Phase::Options, None),
+            State::Ready(Next::Create) => {
+                let chunk = self.chunk_with_creation();
+                self.in_flight = chunk;
+                self.ask_creation_url(Phase::Create, chunk)
             }
+            State::Ready(Next::Sync) => self.ask_upload(Phase::Head, None),
+            State::Ready(Next::Terminate) => self.ask_upload(Phase::Terminate, None),
+            State::Ready(Next::Patch) => match self.in_flight.or_else(|| self.next_chunk()) {
+                Some(chunk) => {
+                    self.in_flight = Some(chunk);
+                    self.reached = self.reached.max(Some(chunk.end()));
+                    self.ask_upload(Phase::Patch, Some(chunk))
+                }
+                None => Step::Read {
+                    until: self.offset.saturating_add(self.wanted_bytes()),
+                },
+            },
         }
     }
 
@@ -222,6 +273,8 @@ impl Upload {
             return;
         };
         match next {
+            Next::Probe => self.on_probed(head),
+            Next::Terminate => self.on_terminated(head, verdict, now),
             Next::Create => self.on_created(head, verdict, now),
             Next::Sync => self.on_synced(head, verdict, now),
             Next::Patch => self.on_patched(head, verdict, now),
@@ -235,7 +288,10 @@ impl Upload {
             return;
         };
         self.in_flight = None;
-        self.faulted(next, fault, now);
+        match next {
+            Next::Probe => self.probe_failed(fault),
+            _ => self.faulted(next, fault, now),
+        }
     }
 
     /// The answer to [`Step::Reconcile`].
@@ -244,6 +300,47 @@ impl Upload {
             return;
         };
         self.reconciled(doubt, found, now);
+    }
+
+    /// The answer to [`Step::Read`]: the source can be read up to `end`, and ends there if `is_end`.
+    pub fn on_available(&mut self, end: u64, is_end: bool) {
+        if self.length == UploadLength::Deferred {
+            self.available_to = self.available_to.max(end);
+            if is_end {
+                self.length = UploadLength::Known(self.available_to);
+            }
+        }
+    }
+
+    /// Tells that the request under way was dropped on purpose. What became of it is asked for, without a wait; patience
+    /// starts over.
+    pub fn interrupted(&mut self, now: Now) {
+        self.confirmed_at = Some(now.instant);
+        self.in_flight = None;
+        match self.state {
+            State::Ready(Next::Patch) => self.go(Next::Sync),
+            State::Ready(Next::Create) => self.go(Next::Reconcile(Doubt::LostAnswer)),
+            _ => {}
+        }
+    }
+
+    /// Removes the upload from the server (TM-02), whatever it was doing. Call [`interrupted`](Self::interrupted) first if a
+    /// request is under way. Ends with [`Outcome::Terminated`].
+    pub fn terminate(&mut self) {
+        match &self.state {
+            State::Done(_) => {}
+            _ if self.url.is_some() => self.go(Next::Terminate),
+            State::Ready(Next::Reconcile(_))
+            | State::Waiting {
+                then: Next::Reconcile(_),
+                ..
+            } => {
+                // Whether there is anything to remove is not known, and where it would be neither.
+                self.events.push_back(Event::PossibleOrphan);
+                self.state = State::Done(Outcome::Terminated);
+            }
+            _ => self.state = State::Done(Outcome::Terminated),
+        }
     }
 
     /// What happened, oldest first.
@@ -267,10 +364,10 @@ impl Upload {
         self.offset
     }
 
-    /// Total bytes.
+    /// Total bytes, as far as they are known by now.
     #[must_use]
-    pub fn length(&self) -> u64 {
-        self.plan.length
+    pub fn length(&self) -> UploadLength {
+        self.length
     }
 
     /// Where the upload lives, once that is known.
@@ -292,58 +389,95 @@ impl Upload {
         &self.tags
     }
 
-    fn next_chunk(&self) -> Chunk {
-        let wanted = self.chunk_bytes.min(self.chunk_cap);
-        self.plan.chunk_rule.next(
-            self.offset,
-            self.plan.length.saturating_sub(self.offset),
-            wanted,
+    fn wanted_bytes(&self) -> u64 {
+        self.plan
+            .chunk_rule
+            .fit(self.chunk_bytes.min(self.chunk_cap))
+    }
+
+    /// The next chunk, or `None` if a source of unknown length has not been read far enough for one. An empty chunk tells
+    /// the server a length that became known after the last byte (DL-04).
+    fn next_chunk(&self) -> Option<Chunk> {
+        let wanted = self.wanted_bytes();
+        let Some(length) = self.length.known() else {
+            let ready = self.available_to.saturating_sub(self.offset);
+            return (ready >= wanted).then_some(Chunk {
+                start: self.offset,
+                len: wanted,
+            });
+        };
+        Some(
+            self.plan
+                .chunk_rule
+                .next(self.offset, length.saturating_sub(self.offset), wanted),
         )
     }
 
-    fn create(&mut self) -> Step {
-        if self.plan.creation.is_some() {
-            return self.send(Phase::Create, None);
-        }
-        // Only a plan that was told to create and not how comes here: nothing was ever uploaded.
-        let failure = Failure::Gone {
-            status: StatusCode::NOT_FOUND,
-            verdict: None,
+    fn ask_creation_url(&mut self, phase: Phase, chunk: Option<Chunk>) -> Step {
+        let Some(creation) = self.plan.creation.clone() else {
+            // Only a plan that was told to create and not how comes here: nothing was ever uploaded.
+            let failure = Failure::Gone {
+                status: StatusCode::NOT_FOUND,
+                verdict: None,
+            };
+            self.fail(failure.clone());
+            return Step::Done(Outcome::Failed(failure));
         };
-        self.fail(failure.clone());
-        Step::Done(Outcome::Failed(failure))
-    }
-
-    fn send(&self, phase: Phase, chunk: Option<Chunk>) -> Step {
-        let creation = if phase == Phase::Create {
-            self.plan.creation.clone()
-        } else {
-            None
+        let creates = phase == Phase::Create;
+        let joins = creates && self.is_final();
+        let url = match &self.redirected {
+            Some((url, _)) => Arc::clone(url),
+            None => Arc::new(creation.url.clone()),
         };
-        let usual = match (&creation, &self.url) {
-            (Some(creation), _) => Arc::new(creation.url.clone()),
-            (None, Some(url)) => Arc::clone(url),
-            (None, None) => unreachable!("HEAD and PATCH follow a creation or a remembered URL"),
-        };
-        let url = self
-            .redirected
-            .as_ref()
-            .map_or(usual, |(url, _)| Arc::clone(url));
-        let last = chunk.is_some_and(|chunk| chunk.end() == self.plan.length);
-        let patience = if last { LAST_CHUNK_FACTOR } else { 1 };
-        let answer_factor = patience.saturating_mul(1 << self.tally.late_answers.min(4));
         Step::Send(Exchange {
             phase,
             url,
             chunk,
-            answer_factor,
-            length: self.plan.length,
-            creation,
+            checksum: None,
+            checksum_trailer: false,
+            answer_factor: if joins { JOIN_FACTOR } else { 1 },
+            creation: creates.then_some(creation),
+            concat: self.concat.clone().filter(|_| creates),
+            length: (creates && !joins).then_some(self.length), // CC-06
+            method_override: false,
         })
+    }
+
+    fn ask_upload(&self, phase: Phase, chunk: Option<Chunk>) -> Step {
+        let url = match (&self.redirected, &self.url) {
+            (Some((url, _)), _) | (None, Some(url)) => Arc::clone(url),
+            (None, None) => {
+                unreachable!("HEAD, PATCH and DELETE follow a creation or a remembered URL")
+            }
+        };
+        let last = chunk.is_some_and(|chunk| self.length.is_complete_at(chunk.end()));
+        let patience = if last { LAST_CHUNK_FACTOR } else { 1 };
+        let tells = phase == Phase::Patch && !self.length_told && self.length.known().is_some();
+        Step::Send(Exchange {
+            phase,
+            url,
+            chunk,
+            checksum: self.checksum.filter(|_| phase == Phase::Patch),
+            checksum_trailer: self.checksum_trailer,
+            answer_factor: patience.saturating_mul(1 << self.tally.late_answers.min(4)),
+            creation: None,
+            concat: None,
+            length: tells.then_some(self.length),
+            method_override: self.plan.method_override,
+        })
+    }
+
+    /// Whether it joins other uploads and takes no bytes itself (CC-13).
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self.plan.concat, Some(UploadConcat::Final(_)))
     }
 
     pub(super) fn finish(&mut self) {
         self.state = State::Done(Outcome::Finished);
+    }
+
+    pub(super) fn terminated(&mut self) {
+        self.state = State::Done(Outcome::Terminated);
     }
 
     pub(super) fn fail(&mut self, failure: Failure) {

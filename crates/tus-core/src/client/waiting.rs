@@ -9,6 +9,7 @@ use super::failure::{Failure, Violation};
 use super::upload::{Doubt, Fault, Next, Now, Reconciled, State, Upload};
 use super::verdict::{Verdict, VerdictKind};
 use crate::header;
+use crate::length::UploadLength;
 use crate::rejection::{Advice, Phase, advice};
 use crate::retry::retry_after;
 
@@ -119,14 +120,17 @@ impl Upload {
                 self.go(Next::Sync);
             }
             (Next::Patch | Next::Sync, _) => self.wait(reason, Next::Sync, None, now),
-            (Next::Reconcile(_), _) => self.wait(reason, during, None, now),
+            (Next::Reconcile(_) | Next::Terminate | Next::Probe, _) => {
+                self.wait(reason, during, None, now);
+            }
         }
     }
 
     pub(super) fn reconciled(&mut self, doubt: Doubt, found: Reconciled, now: Now) {
         match (found, doubt) {
             (Reconciled::Complete, _) => {
-                self.offset = self.plan.length;
+                // A doubt without a length ends here as well: all bytes are there, whatever their number.
+                self.offset = self.length.known().unwrap_or(self.offset);
                 self.events.push_back(Event::Acked {
                     offset: self.offset,
                 });
@@ -147,6 +151,10 @@ impl Upload {
             }
             (Reconciled::Unknown, doubt) => {
                 self.events.push_back(Event::PossibleOrphan);
+                if self.is_final() && doubt != Doubt::Crash {
+                    // Servers join on every request, and may have removed the parts already.
+                    return self.fail(Failure::CreationUnclear);
+                }
                 match doubt {
                     Doubt::LostAnswer => {
                         self.tally.lost_creations += 1;
@@ -173,6 +181,7 @@ impl Upload {
         if status.is_redirection() {
             return self.redirected(phase, head);
         }
+        let with_bytes = self.in_flight.is_some();
         let chunk_len = self
             .in_flight
             .take()
@@ -180,8 +189,16 @@ impl Upload {
         let wish = retry_after(head.headers(), now.wall);
         let again = match phase {
             Phase::Create => Next::Create,
+            Phase::Options => Next::Probe,
+            Phase::Terminate => Next::Terminate,
             Phase::Head | Phase::Patch => Next::Sync,
         };
+        if phase == Phase::Create && with_bytes && refuses_bytes(status, verdict.as_ref()) {
+            // A refusal created nothing: without the bytes it may be taken.
+            self.one_request = false;
+            self.events.push_back(Event::OneRequestRefused);
+            return self.go(Next::Create);
+        }
         let reason = RetryReason::Refused(status, verdict.clone());
         match overruled(advice(phase, status), phase, verdict.as_ref()) {
             Advice::GiveUp if phase == Phase::Create && is_foreign(head, verdict.as_ref()) => {
@@ -257,7 +274,10 @@ impl Upload {
             return self.fail(Failure::Gone { status, verdict });
         }
         // Servers differ on HEAD after completion: what was sent whole may be finished, not lost.
-        if self.reached == Some(self.plan.length) {
+        if self
+            .reached
+            .is_some_and(|reached| self.length.is_complete_at(reached))
+        {
             return self.go(Next::Reconcile(Doubt::Vanished(status)));
         }
         self.recreate(status);
@@ -269,6 +289,7 @@ impl Upload {
         self.redirected = None;
         self.offset = 0;
         self.reached = None;
+        self.length_told = self.plan.length != UploadLength::Deferred;
         self.events.push_back(Event::Recreating { status });
         self.go(Next::Create);
     }
@@ -283,7 +304,7 @@ impl Upload {
         );
         let base = match (&self.redirected, phase) {
             (Some((url, _)), _) => Some(url.as_ref().clone()),
-            (None, Phase::Create) => self
+            (None, Phase::Create | Phase::Options) => self
                 .plan
                 .creation
                 .as_ref()
@@ -318,6 +339,13 @@ impl Upload {
         };
         self.wait(RetryReason::Foreign, next, None, now);
     }
+}
+
+/// Whether a creation that came with bytes may be taken without them: statuses that blame the body, without the service's own
+/// word that it is about something else.
+fn refuses_bytes(status: StatusCode, verdict: Option<&Verdict>) -> bool {
+    matches!(status.as_u16(), 400 | 411 | 413 | 415 | 501)
+        && verdict.is_none_or(|verdict| verdict.kind.is_none())
 }
 
 /// Whether a refused creation was refused by something that does not speak tus: it names no version, which tus servers do in

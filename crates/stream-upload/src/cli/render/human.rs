@@ -1,6 +1,7 @@
 //! Lines and bars for people, on stderr; ids on stdout.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,7 +64,7 @@ impl Human {
         let label = harmless(&track.label);
         match event {
             Event::Resumed { offset } => {
-                let (at, of) = (HumanBytes(*offset), HumanBytes(track.length));
+                let (at, of) = (HumanBytes(*offset), Total(track.length));
                 self.line(&format!("{label}: resumed at {at} of {of}"));
             }
             Event::Restarted { reason } => {
@@ -98,6 +99,7 @@ impl Human {
         let rate = track.rate();
         let left = track
             .length
+            .unwrap_or(0)
             .saturating_sub(track.position)
             .checked_div(rate)
             .unwrap_or(0);
@@ -105,7 +107,7 @@ impl Human {
             "{}: {} of {} confirmed, {}/s, {} left",
             harmless(&track.label),
             HumanBytes(track.offset),
-            HumanBytes(track.length),
+            Total(track.length),
             HumanBytes(rate),
             HumanDuration(Duration::from_secs(left)),
         ));
@@ -157,9 +159,12 @@ impl Bars {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Started { .. } => {
-                let bar = self
-                    .all
-                    .insert_before(&self.total, ProgressBar::new(track.length));
+                let bar = self.all.insert_before(
+                    &self.total,
+                    track
+                        .length
+                        .map_or_else(ProgressBar::new_spinner, ProgressBar::new),
+                );
                 bar.set_style(style(
                     "{prefix:30!} {bar:24} {bytes:>11} of {total_bytes:11} {bytes_per_sec:>13} {eta:>4} left {msg}",
                 ));
@@ -189,6 +194,18 @@ impl Bars {
                     self.total.reset_eta();
                 }
             }
+        }
+    }
+}
+
+/// A length, or that nobody knows it.
+struct Total(Option<u64>);
+
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(bytes) => HumanBytes(bytes).fmt(f),
+            None => f.write_str("an unknown total"),
         }
     }
 }

@@ -8,7 +8,7 @@ use tus_engine::{Event, WaitReason};
 #[derive(Debug)]
 pub(crate) struct Track {
     pub(crate) label: String,
-    pub(crate) length: u64,
+    pub(crate) length: Option<u64>,
     /// Confirmed by the server.
     pub(crate) offset: u64,
     /// Where the bytes that left reach to.
@@ -21,7 +21,7 @@ pub(crate) struct Track {
 }
 
 impl Track {
-    pub(crate) fn new(label: String, length: u64) -> Self {
+    pub(crate) fn new(label: String, length: Option<u64>) -> Self {
         let rate = Rate::new(Instant::now());
         Self {
             label,
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_retry_is_shown_until_bytes_move_again() {
-        let mut track = Track::new("a.mp4".into(), 100);
+        let mut track = Track::new("a.mp4".into(), Some(100));
         track.note(&Event::Waiting {
             reason: WaitReason::RateLimit,
             wait: Some(Duration::from_secs(5)),

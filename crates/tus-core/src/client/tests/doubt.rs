@@ -1,0 +1,162 @@
+//! Creations and uploads of which nobody knows, and refusals for good.
+
+use super::*;
+
+#[test]
+fn a_gone_upload_is_created_anew_once() {
+    let mut bench = Bench::resuming();
+    bench.answer(404, &[]);
+    assert_eq!(bench.method(), Method::POST);
+    bench.answer(201, &[("location", "2")]);
+    bench.fault(Fault::MaybeSent);
+    bench.answer(410, &[]);
+    assert!(matches!(bench.failure(), Failure::Gone { .. }));
+}
+
+#[test]
+fn a_one_time_url_is_never_made_anew() {
+    let mut bench = Bench::new(UploadPlan::resume(url(UPLOAD), None, LENGTH));
+    bench.answer(404, &[]);
+    assert!(matches!(bench.failure(), Failure::Gone { .. }));
+}
+
+#[test]
+fn an_upload_that_vanishes_after_its_last_byte_is_asked_about_before_anything_is_created() {
+    let vanished = || {
+        let mut bench = Bench::resuming();
+        bench.answer(200, &[("upload-offset", "80")]);
+        bench.fault(Fault::MaybeSent);
+        bench.answer(404, &[]);
+        bench
+    };
+    let mut bench = vanished();
+    bench.reconciled(Reconciled::Complete);
+    bench.assert_finished();
+
+    let mut bench = vanished();
+    bench.reconciled(Reconciled::Absent);
+    assert_eq!(bench.method(), Method::POST);
+
+    let mut bench = vanished();
+    bench.reconciled(Reconciled::Unknown);
+    assert!(matches!(bench.failure(), Failure::Vanished { .. }));
+}
+
+#[test]
+fn a_creation_that_was_not_sent_is_sent_again_without_a_question() {
+    let mut bench = Bench::creating();
+    bench.fault(Fault::NotSent);
+    assert_eq!(bench.method(), Method::POST);
+    assert!(!bench.events.contains(&Event::PossibleOrphan));
+}
+
+#[test]
+fn a_lost_answer_to_a_creation_is_reconciled_before_it_is_repeated() {
+    let mut bench = Bench::creating();
+    bench.fault(Fault::MaybeSent);
+    bench.reconciled(Reconciled::Absent);
+    assert_eq!(bench.method(), Method::POST);
+    assert!(!bench.events.contains(&Event::PossibleOrphan));
+}
+
+#[test]
+fn where_nobody_can_tell_a_lost_creation_is_repeated_once_and_reported() {
+    let mut bench = Bench::creating();
+    bench.fault(Fault::MaybeSent);
+    bench.reconciled(Reconciled::Unknown);
+    assert!(bench.events.contains(&Event::PossibleOrphan));
+    assert_eq!(bench.method(), Method::POST);
+    bench.fault(Fault::MaybeSent);
+    bench.reconciled(Reconciled::Unknown);
+    assert_eq!(bench.failure(), Failure::CreationUnclear);
+}
+
+#[test]
+fn an_intent_found_after_a_crash_is_reconciled_first() {
+    let mut bench = Bench::new(UploadPlan::create(creation(), LENGTH).with_start(Start::Doubt));
+    bench.reconciled(Reconciled::Pending);
+    bench.reconciled(Reconciled::Absent);
+    assert_eq!(bench.method(), Method::POST);
+}
+
+#[test]
+fn credentials_stop_it_at_once_and_resumably() {
+    for status in [401, 403] {
+        let mut bench = Bench::creating();
+        bench.answer(status, &[]);
+        let failure = bench.failure();
+        assert!(matches!(failure, Failure::Credentials { .. }), "{failure}");
+        assert!(failure.is_resumable());
+    }
+}
+
+#[test]
+fn the_services_words_overrule_the_status_and_reach_the_message() {
+    let full = Verdict {
+        kind: Some(VerdictKind::StorageFull),
+        code: Some(10011),
+        message: "storage full".into(),
+    };
+    let mut bench = Bench::creating();
+    bench.judged(413, &[], Some(full));
+    assert_eq!(bench.method(), Method::POST, "space may come back");
+
+    let used = Verdict {
+        kind: Some(VerdictKind::AlreadyUsed),
+        code: None,
+        message: "already used".into(),
+    };
+    let mut bench = Bench::resuming();
+    bench.judged(404, &[], Some(used));
+    assert!(bench.failure().to_string().ends_with("already used"));
+}
+
+#[test]
+fn redirects_keep_the_method_and_end_after_five() {
+    let mut bench = Bench::patching();
+    for hop in 1..=5 {
+        bench.answer(307, &[("location", "https://other.example/x")]);
+        let (request, _) = bench.sent();
+        assert_eq!(
+            (request.method(), request.uri().host()),
+            (&Method::PATCH, Some("other.example")),
+            "{hop}"
+        );
+    }
+    bench.answer(307, &[("location", "https://other.example/x")]);
+    assert!(matches!(
+        bench.failure(),
+        Failure::Violation(Violation::Redirect(_))
+    ));
+
+    for (status, location) in [
+        (302, "https://other.example/"),
+        (307, "http://tus.example/x"),
+        (307, ""),
+    ] {
+        let mut bench = Bench::patching();
+        let headers = [("location", location)];
+        bench.answer(status, if location.is_empty() { &[] } else { &headers });
+        assert!(
+            matches!(bench.failure(), Failure::Violation(Violation::Redirect(_))),
+            "{status} {location}"
+        );
+    }
+}
+
+#[test]
+fn a_creation_without_a_usable_location_is_reported_as_a_possible_orphan() {
+    for location in [None, Some("javascript:1"), Some("http://tus.example/1")] {
+        let mut bench = Bench::creating();
+        let headers: Vec<_> = location
+            .map(|location| ("location", location))
+            .into_iter()
+            .collect();
+        bench.answer(201, &headers);
+        assert!(bench.events.contains(&Event::PossibleOrphan));
+        assert!(matches!(
+            bench.failure(),
+            Failure::Violation(Violation::Location(_))
+        ));
+    }
+}

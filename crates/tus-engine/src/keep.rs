@@ -1,0 +1,59 @@
+//! What an upload leaves in the store.
+
+use std::time::SystemTime;
+
+use resume_store::State;
+
+use crate::drive::Driver;
+use crate::event::Event;
+
+impl Driver {
+    /// The creation is about to be sent.
+    pub(crate) async fn intend(&mut self) {
+        self.record.state = State::Creating;
+        self.creation_in_doubt = true;
+        self.save().await;
+    }
+
+    pub(crate) fn note_offset(&mut self, offset: u64) {
+        self.record.offset = offset;
+        self.record.updated_at = SystemTime::now();
+        if let Some(keeper) = &self.keeper {
+            keeper.journal.note(keeper.fingerprint, self.record.clone());
+        }
+    }
+
+    pub(crate) fn note_tags(&mut self) {
+        let tags = self.upload.tags().iter();
+        self.record
+            .tags
+            .extend(tags.map(|(name, value)| (name.as_str().to_owned(), value.clone())));
+    }
+
+    /// Writes the record durably. The upload goes on if that fails; it is told once.
+    pub(crate) async fn save(&mut self) {
+        self.record.updated_at = SystemTime::now();
+        let Some(keeper) = &self.keeper else { return };
+        let saved = keeper
+            .journal
+            .commit(keeper.fingerprint, Some(self.record.clone()))
+            .await;
+        self.tell_trouble(saved);
+    }
+
+    /// Removes the record: there is nothing to go on with.
+    pub(crate) async fn forget(&mut self) {
+        let Some(keeper) = &self.keeper else { return };
+        let removed = keeper.journal.commit(keeper.fingerprint, None).await;
+        self.tell_trouble(removed);
+    }
+
+    fn tell_trouble(&mut self, result: Result<(), String>) {
+        if let Err(error) = result
+            && !self.save_trouble_told
+        {
+            self.save_trouble_told = true;
+            self.emit(Event::StateNotSaved { error });
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! One request of an upload: sent, answered, and told to the machine.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::header::{CONTENT_LENGTH, TRAILER};
+use http::{HeaderValue, Method, Request, Response};
+use http_transport::{
+    Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Origin, Phase as Deadline, TransportError,
+};
+use tokio::time::{Instant, sleep_until};
+use tus_core::client::{Exchange, Fault, Verdict};
+use tus_core::rejection::Phase;
+use tus_core::{Checksum, ChecksumAlgorithm, Chunk, UploadUrl, header};
+
+use crate::body::ChunkBody;
+use crate::drive::{Driver, now};
+use crate::error::UploadError;
+use crate::event::{Event, WaitReason};
+
+impl Driver {
+    /// Sends one request and feeds what came of it.
+    pub(crate) async fn exchange(&mut self, exchange: Exchange) -> Result<(), UploadError> {
+        self.brake(&exchange).await;
+        if exchange.phase == Phase::Create {
+            // Written down before it is sent: a crash from here on is a doubt, never a forgotten upload.
+            self.intend().await;
+        }
+        let mut request = exchange.head();
+        let body = match (exchange.chunk, exchange.checksum) {
+            (None, _) => Body::Empty,
+            (Some(chunk), None) => self.body(chunk, None),
+            (Some(chunk), Some(algorithm)) if exchange.checksum_trailer => {
+                // A trailer travels behind a chunked body only.
+                request.headers_mut().remove(CONTENT_LENGTH);
+                request
+                    .headers_mut()
+                    .insert(TRAILER, HeaderValue::from_static("Upload-Checksum"));
+                self.body(chunk, Some(algorithm))
+            }
+            (Some(chunk), Some(algorithm)) => {
+                let checksum = self.digest(chunk, algorithm).await?;
+                request
+                    .headers_mut()
+                    .insert(header::UPLOAD_CHECKSUM, checksum.to_header());
+                self.body(chunk, None)
+            }
+        };
+        match self
+            .send(request.map(|()| body), exchange.answer_factor)
+            .await
+        {
+            Ok(response) => {
+                let (parts, body) = response.into_parts();
+                let head = Response::from_parts(parts, ());
+                let verdict = self.verdict(&exchange, &head, body).await;
+                if exchange.phase == Phase::Create {
+                    self.creation_in_doubt = head.status().is_server_error();
+                }
+                self.upload.on_response(&head, verdict, now());
+            }
+            Err(error) if error.kind() == FaultKind::Source => return Err(self.source_error(error)),
+            Err(error) => {
+                let fault = fault_of(&error);
+                if exchange.phase == Phase::Create && fault == Fault::NotSent {
+                    self.creation_in_doubt = false;
+                }
+                tracing::debug!(upload = ?self.id, phase = ?exchange.phase, %error, "no answer");
+                self.last_fault = Some(error);
+                self.upload.on_fault(fault, now());
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(
+        &mut self,
+        mut request: Request<Body>,
+        factor: u32,
+    ) -> Result<Response<Body>, TransportError> {
+        if let Ok(origin) = Origin::try_from(request.uri()) {
+            for credentials in &self.shared.credentials {
+                credentials.apply(&origin, request.headers_mut());
+            }
+        }
+        let deadlines = self.shared.options.deadlines;
+        request
+            .extensions_mut()
+            .insert(deadlines.with_response(deadlines.response * factor));
+        self.requests += 1;
+        self.shared.transport.send(request).await
+    }
+
+    fn body(&self, chunk: Chunk, trailer: Option<ChecksumAlgorithm>) -> Body {
+        let (shared, id, sent) = (Arc::clone(&self.shared), self.id, Arc::clone(&self.sent));
+        let mut position = chunk.start;
+        let on_sent = move |bytes| {
+            position += bytes;
+            sent.fetch_add(bytes, Ordering::Relaxed);
+            shared.sink.event(id, &Event::Sent { bytes, position });
+        };
+        let pool = Arc::clone(&self.shared.permits.buffers);
+        Body::wrap(
+            ChunkBody::new(Arc::clone(&self.source), pool, chunk, on_sent).with_trailer(trailer),
+        )
+    }
+
+    /// Reads the chunk once for its digest; the body is read again, from the page cache.
+    async fn digest(
+        &self,
+        chunk: Chunk,
+        algorithm: ChecksumAlgorithm,
+    ) -> Result<Checksum, UploadError> {
+        let mut digester = algorithm.digester();
+        let mut at = chunk.start;
+        while at < chunk.end() {
+            let buffer = self.shared.permits.buffers.take().await;
+            let mut bytes = self
+                .source
+                .read_at(at, buffer)
+                .await
+                .map_err(UploadError::Source)?;
+            if bytes.is_empty() {
+                return Err(UploadError::Source(io::ErrorKind::UnexpectedEof.into()));
+            }
+            bytes.truncate(usize::try_from(chunk.end() - at).unwrap_or(usize::MAX));
+            at += bytes.len() as u64;
+            // Digesting a buffer takes longer than a task should hold its thread.
+            let work = move || {
+                digester.update(&bytes);
+                digester
+            };
+            digester = tokio::task::spawn_blocking(work)
+                .await
+                .map_err(|error| UploadError::Source(io::Error::other(error)))?;
+        }
+        Ok(digester.finish())
+    }
+
+    /// Reads the body of an answer: its words if it is a refusal, and to its end so that the connection can be used again.
+    async fn verdict(
+        &self,
+        exchange: &Exchange,
+        head: &Response<()>,
+        body: Body,
+    ) -> Option<Verdict> {
+        let bytes = body.collect(ERROR_BODY_LIMIT).await.ok();
+        if head.status().is_success() {
+            return None;
+        }
+        let mut verdict = self
+            .shared
+            .service
+            .read_error(head, &bytes.unwrap_or_default())?;
+        // A server that repeats the upload's URL would carry a secret into messages and logs.
+        let id = exchange.url.last_segment();
+        if self.upload.url().is_some() && id.len() >= 8 {
+            verdict.message = verdict.message.replace(id, "…");
+        }
+        Some(verdict)
+    }
+
+    /// Waits while the origin wants to be left alone.
+    async fn brake(&self, exchange: &Exchange) {
+        let origin = exchange.url.origin();
+        let creation = exchange.phase == Phase::Create;
+        while let Some(until) = self.shared.permits.brake.free_at(&origin, creation) {
+            let wait = Some(until - Instant::now());
+            self.emit(Event::Waiting {
+                reason: WaitReason::RateLimit,
+                wait,
+            });
+            sleep_until(until).await;
+        }
+    }
+
+    /// One attempt to remove an upload that is given up, so that it does not stay behind (TM-02). Where the server does not
+    /// do that, it is reported.
+    pub(crate) async fn remove(&mut self, url: &UploadUrl) {
+        let mut request = Request::new(Body::Empty);
+        *request.method_mut() = Method::DELETE;
+        *request.uri_mut() = url.uri().clone();
+        request
+            .headers_mut()
+            .insert(header::TUS_RESUMABLE, header::VERSION);
+        let gone = match self.send(request, 1).await {
+            Ok(answer) => {
+                answer.status().is_success() || matches!(answer.status().as_u16(), 404 | 410)
+            }
+            Err(_) => false,
+        };
+        if !gone {
+            self.emit(Event::PossibleOrphan);
+        }
+    }
+
+    fn source_error(&self, error: TransportError) -> UploadError {
+        if !self.source.is_unchanged().unwrap_or(true) {
+            return UploadError::SourceChanged;
+        }
+        UploadError::Source(io::Error::other(error))
+    }
+}
+
+fn fault_of(error: &TransportError) -> Fault {
+    match (error.certainty(), error.kind()) {
+        (Certainty::NotSent, _) => Fault::NotSent,
+        (Certainty::MaybeSent, FaultKind::Timeout(Deadline::Response)) => Fault::NoAnswer,
+        (Certainty::MaybeSent, _) => Fault::MaybeSent,
+        (Certainty::Permanent, _) => Fault::Permanent,
+    }
+}
