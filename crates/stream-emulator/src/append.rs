@@ -18,6 +18,7 @@ use tus_core::{Meaning, Rejection};
 
 use crate::blob::{Blob, Mark};
 use crate::server::Shared;
+use crate::tus;
 use crate::upload::{Ticket, Upload};
 
 /// What is written at once.
@@ -105,6 +106,8 @@ impl Appending {
             && info.is_complete()
         {
             shared.completed(&upload).await;
+        } else if append.sets_length.is_some() {
+            tus::join_waiting(&shared, &upload).await;
         }
         end
     }

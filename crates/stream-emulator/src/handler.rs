@@ -8,6 +8,7 @@ use http::{Method, Request, StatusCode};
 use http_transport::Body;
 use stream_api::{Op, code};
 use tus_core::Meaning;
+use tus_core::server::requested_method;
 
 use crate::answer::{self, Answer};
 use crate::conn::{BodyEnd, Connection, InRequest, Received};
@@ -117,14 +118,15 @@ async fn dispatch(
         Err((status, text)) => return Ok(answer::text(status, text)),
     };
     let base = format!("http://{host}");
-    let creates_by_tus = route == Route::Files && head.method() != Method::OPTIONS;
-    let token_is_needed = route.needs_token() || (shared.options.tus_token && creates_by_tus);
-    // OPTIONS says nothing that is secret, and is asked before anything else.
-    let asks_options = matches!(route, Route::Media { .. }) && head.method() == Method::OPTIONS;
-    if token_is_needed
-        && !asks_options
-        && let Err(refusal) = guard::check_token(headers, &shared.options.token)
-    {
+    // OPTIONS says nothing that is secret, and is asked before anything else. By the method that
+    // counts: an OPTIONS may be a POST in disguise (G-13).
+    let asks_options = requested_method(head).is_ok_and(|method| method == Method::OPTIONS);
+    let token_is_needed = match route {
+        Route::Files => shared.options.tus_token && !asks_options,
+        Route::Media { .. } => !asks_options,
+        _ => route.needs_token(),
+    };
+    if token_is_needed && let Err(refusal) = guard::check_token(headers, &shared.options.token) {
         return Ok(refusal.answer());
     }
     Ok(match route {

@@ -7,8 +7,10 @@ use std::time::SystemTime;
 
 use http::{HeaderValue, Method, Request};
 use http_transport::Body;
-use tus_core::server::{Append, Create, Decision, Join, Server, UploadInfo, UploadKind};
-use tus_core::{Meaning, Rejection};
+use tus_core::server::{
+    Append, Create, Decision, Join, Server, UploadInfo, UploadKind, refusal_about, requested_method,
+};
+use tus_core::{Meaning, Rejection, UploadLength};
 use url::Url;
 
 use crate::answer::{self, Answer};
@@ -57,15 +59,23 @@ pub(crate) async fn on_upload_url(
     head: &Request<()>,
     body: &mut Option<Body>,
 ) -> Outcome {
-    let refuse = |rejection: &Rejection| match upload.as_ref().map(|upload| &upload.place) {
-        None | Some(Place::Files) => answer::refused(rejection),
-        Some(_) => answer::refused_by_stream(rejection),
+    let refuse = |rejection: &Rejection| {
+        let Some(upload) = &upload else {
+            return answer::refused(rejection);
+        };
+        let mut answer = match upload.place {
+            Place::Files => answer::refused(rejection),
+            _ => answer::refused_by_stream(rejection),
+        };
+        let head = refusal_about(rejection, &upload.info());
+        answer.headers_mut().extend(head.into_parts().0.headers);
+        answer
     };
     let server = match upload.as_ref().map(|upload| &upload.place) {
         None | Some(Place::Files) => &shared.files,
         Some(_) => &shared.stream,
     };
-    let asks_options = head.method() == Method::OPTIONS;
+    let asks_options = requested_method(head).is_ok_and(|method| method == Method::OPTIONS);
     let Some(upload) = upload.as_ref().filter(|_| !asks_options) else {
         return Ok(match server.decide(head, None, SystemTime::now()) {
             Ok(Decision::Options(options)) => answer::empty(options.done()),
@@ -272,7 +282,7 @@ async fn joined(shared: &Arc<Shared>, join: &Join, base: &str) -> Answer {
         .iter()
         .map(|upload| upload.as_ref().map(|it| it.info().clone()))
         .collect();
-    let info = match join.check(infos.iter().map(Option::as_ref)) {
+    let info = match join.check(infos.iter().map(Option::as_ref), SystemTime::now()) {
         Ok(info) => info,
         Err(rejection) => return answer::refused(&rejection),
     };
@@ -304,6 +314,24 @@ fn part_key(base: &str, part: &str) -> Option<String> {
     id::is_valid(key).then(|| key.to_owned())
 }
 
+/// Gives a final upload its length once the lengths of all parts are known (CC-17).
+async fn tell_length(
+    shared: &Arc<Shared>,
+    upload: &Arc<Upload>,
+    parts: &[Arc<Upload>],
+) -> io::Result<()> {
+    let lengths = parts.iter().map(|part| part.info().length.known());
+    let sum = lengths.fold(Some(0_u64), |sum, length| sum?.checked_add(length?));
+    let (Some(sum), UploadLength::Deferred) = (sum, upload.info().length) else {
+        return Ok(());
+    };
+    upload.info().length = sum.into();
+    let (shared, upload) = (Arc::clone(shared), Arc::clone(upload));
+    tokio::task::spawn_blocking(move || upload.save(shared.disk.as_ref()))
+        .await
+        .map_err(io::Error::other)?
+}
+
 /// Joins the parts of a final upload when all of them are complete (CC-04, CC-08).
 pub(crate) async fn join_if_ready(shared: &Arc<Shared>, upload: &Arc<Upload>) -> io::Result<()> {
     let mut target = upload.blob().await;
@@ -317,7 +345,7 @@ pub(crate) async fn join_if_ready(shared: &Arc<Shared>, upload: &Arc<Upload>) ->
         .collect();
     let Some(parts) = parts else { return Ok(()) };
     if !parts.iter().all(|part| part.info().is_complete()) {
-        return Ok(());
+        return tell_length(shared, upload, &parts).await;
     }
     for part in parts {
         let source = part.blob().await;

@@ -192,3 +192,22 @@ async fn requests_are_logged_as_data() {
         401
     );
 }
+
+#[tokio::test]
+async fn a_method_in_disguise_does_not_pass_the_token_by() {
+    let server = Emulator::builder().tus_token(true).start().await.unwrap();
+    let lines = ["X-HTTP-Method-Override: POST", "Upload-Length: 1"];
+    let answer = tus(&server, "OPTIONS", "/files/", &lines, b"").await;
+    assert_eq!(answer.status, 401);
+    let media = "/client/v4/accounts/a/media/aaaaaaaaaaaaaaaaaaaaaaaa";
+    let lines = ["X-HTTP-Method-Override: DELETE"];
+    assert_eq!(
+        tus(&server, "OPTIONS", media, &lines, b"").await.status,
+        401
+    );
+    assert!(server.uploads().is_empty());
+    let lines = ["X-HTTP-Method-Override: OPTIONS"];
+    for path in ["/files/", media] {
+        assert_eq!(tus(&server, "POST", path, &lines, b"").await.status, 204);
+    }
+}

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::header::{CACHE_CONTROL, HeaderValue, LOCATION};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 
+use crate::checksum::ChecksumAlgorithm;
 use crate::concat::UploadConcat;
 use crate::extension::{Extension, ServerCapabilities};
 use crate::header::{self, HeaderError};
@@ -20,6 +21,15 @@ pub struct Server {
     capabilities: ServerCapabilities,
     expires_after: Option<Duration>,
 }
+
+/// Extensions that are nothing without another one, bases before what builds on them.
+const BUILT_ON: [(Extension, Extension); 5] = [
+    (Extension::CreationWithUpload, Extension::Creation),
+    (Extension::CreationDeferLength, Extension::Creation),
+    (Extension::Concatenation, Extension::Creation),
+    (Extension::ConcatenationUnfinished, Extension::Concatenation),
+    (Extension::ChecksumTrailer, Extension::Checksum),
+];
 
 /// What a request asks for, checked against the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,8 +51,20 @@ pub enum Decision {
 
 impl Server {
     /// A server that offers `capabilities`, and whose unfinished uploads never expire.
+    ///
+    /// What the text does not allow to be offered is mended: what builds on an extension goes when that is not offered
+    /// (CW-02), and `sha1` is always among the algorithms (CK-03).
     #[must_use]
-    pub fn new(capabilities: ServerCapabilities) -> Self {
+    pub fn new(mut capabilities: ServerCapabilities) -> Self {
+        for (extension, base) in BUILT_ON {
+            if !capabilities.extensions.has(base) {
+                capabilities.extensions = capabilities.extensions.without(extension);
+            }
+        }
+        let algorithms = &mut capabilities.checksum_algorithms;
+        if !algorithms.contains(&ChecksumAlgorithm::Sha1) {
+            algorithms.push(ChecksumAlgorithm::Sha1);
+        }
         Self {
             capabilities,
             expires_after: None,
@@ -81,7 +103,7 @@ impl Server {
         now: SystemTime,
     ) -> Result<Decision, Rejection> {
         let headers = head.headers();
-        let method = method(head)?;
+        let method = requested_method(head)?;
         // O-05: OPTIONS is answered whatever version it names.
         if method == Method::OPTIONS {
             return Ok(Decision::Options(Options(self.capabilities.clone())));
@@ -325,18 +347,20 @@ impl Join {
     /// when they all are; otherwise the caller completes it when the last of them is (CC-08).
     ///
     /// # Errors
-    /// [`Meaning::BadRequest`] for a part that is not there, is no partial upload, or is unfinished
-    /// where that is not offered (CC-09); [`Meaning::TooLarge`] for a sum beyond the maximum.
+    /// [`Meaning::BadRequest`] for a part that is not there or expired, is no partial upload, or is
+    /// unfinished where that is not offered (CC-09); [`Meaning::TooLarge`] for a sum beyond the
+    /// maximum.
     pub fn check<'a>(
         &self,
         parts: impl IntoIterator<Item = Option<&'a UploadInfo>>,
+        now: SystemTime,
     ) -> Result<UploadInfo, Rejection> {
         let max = self.max_size_bytes.unwrap_or(u64::MAX);
         let mut sum = Some(0_u64);
         let mut complete = true;
         for part in parts {
             let part = part
-                .filter(|part| part.kind == UploadKind::Partial)
+                .filter(|part| part.kind == UploadKind::Partial && !part.is_expired(now))
                 .ok_or_else(|| {
                     Rejection::because(Meaning::BadRequest, "a part is not a partial upload")
                 })?;
@@ -388,6 +412,18 @@ pub fn refusal(rejection: &Rejection) -> Response<()> {
     response
 }
 
+/// As [`refusal`], of a request about `info`: it tells when that upload expires, which every answer
+/// to PATCH has to (EX-02).
+#[must_use]
+pub fn refusal_about(rejection: &Rejection, info: &UploadInfo) -> Response<()> {
+    let mut response = refusal(rejection);
+    // What is gone does not expire any more.
+    if !matches!(rejection.meaning, Meaning::Expired | Meaning::NotFound) {
+        info.write_expiry(response.headers_mut());
+    }
+    response
+}
+
 /// An answer with the version, which all but the one to OPTIONS carry (G-02).
 pub(crate) fn answer(status: StatusCode) -> Response<()> {
     let mut response = Response::new(());
@@ -405,8 +441,13 @@ fn created(location: &str) -> Response<()> {
     response
 }
 
-/// G-13: the override is the method, whatever the actual one is.
-fn method<B>(head: &Request<B>) -> Result<Method, Rejection> {
+/// The method that a request asks for: `X-HTTP-Method-Override` if it is there, whatever the actual
+/// one is (G-13). Who treats requests by their method must ask here, or an override passes it by.
+///
+/// # Errors
+/// [`Meaning::BadRequest`] when the header is there twice, [`Meaning::MethodNotAllowed`] when it
+/// names none.
+pub fn requested_method<B>(head: &Request<B>) -> Result<Method, Rejection> {
     match header::text(head.headers(), &header::METHOD_OVERRIDE)? {
         None => Ok(head.method().clone()),
         Some(name) => name.parse().map_err(|_| Meaning::MethodNotAllowed.into()),

@@ -41,5 +41,8 @@ mod tests;
 mod upload;
 
 pub use append::{Append, ExpectedChecksum, Verifier};
-pub use decide::{Create, Decision, Head, Join, Options, Server, Terminate, refusal};
+pub use decide::{
+    Create, Decision, Head, Join, Options, Server, Terminate, refusal, refusal_about,
+    requested_method,
+};
 pub use upload::{UploadInfo, UploadKind};

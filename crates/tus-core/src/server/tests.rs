@@ -527,7 +527,7 @@ fn cc04_cc05_cc15_cc18_a_final_upload_is_the_sum_of_its_parts_in_order() {
     let join = join(full().decide(&head, None, NOW));
     assert_eq!(join.parts, ["/a", "/b", "/a"]);
     let (a, b) = (partial(3, 3.into()), partial(4, 4.into()));
-    let whole = join.check([Some(&a), Some(&b), Some(&a)]).unwrap();
+    let whole = join.check([Some(&a), Some(&b), Some(&a)], NOW).unwrap();
     assert!(whole.is_complete());
     let headers = Head.done(&whole);
     assert_eq!(headers.headers()["upload-length"], "10");
@@ -553,12 +553,12 @@ fn cc09_parts_that_are_missing_whole_unfinished_or_too_long_are_refused() {
     let without = Extension::ALL.into_iter().collect::<Extensions>();
     let strict = server(without.without(Extension::ConcatenationUnfinished));
     let join = join(strict.decide(&request("POST", "Upload-Concat: final;/a"), None, NOW));
-    let meaning = |part: Option<&UploadInfo>| join.check([part]).unwrap_err().meaning;
+    let meaning = |part: Option<&UploadInfo>| join.check([part], NOW).unwrap_err().meaning;
     assert_eq!(meaning(None), Meaning::BadRequest);
     assert_eq!(meaning(Some(&ten(10))), Meaning::BadRequest);
     assert_eq!(meaning(Some(&partial(2, 3.into()))), Meaning::BadRequest);
     let long = partial(600, 600.into());
-    let refused = join.check([Some(&long), Some(&long)]).unwrap_err();
+    let refused = join.check([Some(&long), Some(&long)], NOW).unwrap_err();
     assert_eq!(refused.meaning, Meaning::TooLarge);
 }
 
@@ -566,13 +566,13 @@ fn cc09_parts_that_are_missing_whole_unfinished_or_too_long_are_refused() {
 fn cc08_cc14_cc17_an_unfinished_final_upload_has_no_offset_and_a_length_when_it_is_known() {
     let join = join(full().decide(&request("POST", "Upload-Concat: final;/a /b"), None, NOW));
     let (done, half) = (partial(3, 3.into()), partial(2, 4.into()));
-    let whole = join.check([Some(&done), Some(&half)]).unwrap();
+    let whole = join.check([Some(&done), Some(&half)], NOW).unwrap();
     assert!(!whole.is_complete());
     let answer = Head.done(&whole);
     assert!(!answer.headers().contains_key("upload-offset"));
     assert_eq!(answer.headers()["upload-length"], "7");
     let open = partial(2, UploadLength::Deferred);
-    let answer = Head.done(&join.check([Some(&done), Some(&open)]).unwrap());
+    let answer = Head.done(&join.check([Some(&done), Some(&open)], NOW).unwrap());
     assert!(!answer.headers().contains_key("upload-length"));
     assert!(!answer.headers().contains_key("upload-defer-length"));
 }
@@ -599,4 +599,54 @@ fn a_creation_on_an_upload_and_a_strange_method_are_not_allowed() {
         meaning(full().decide(&put, Some(&ten(0)), NOW)),
         Meaning::MethodNotAllowed
     );
+}
+
+#[test]
+fn cw02_ck03_what_the_text_does_not_allow_is_not_offered() {
+    let mended = Server::new(ServerCapabilities {
+        extensions: [
+            Extension::CreationWithUpload,
+            Extension::ConcatenationUnfinished,
+            Extension::Checksum,
+            Extension::ChecksumTrailer,
+        ]
+        .into_iter()
+        .collect(),
+        max_size_bytes: None,
+        checksum_algorithms: vec![ChecksumAlgorithm::Md5],
+    });
+    let Ok(Decision::Options(options)) = mended.decide(&request("OPTIONS", ""), None, NOW) else {
+        panic!("OPTIONS is always answered")
+    };
+    let answer = options.done();
+    let offered = answer.headers();
+    assert_eq!(offered["tus-extension"], "checksum,checksum-trailer");
+    assert_eq!(offered["tus-checksum-algorithm"], "md5,sha1");
+}
+
+#[test]
+fn ex02_a_refusal_tells_the_expiry_of_what_is_still_there() {
+    let info = UploadInfo {
+        expires: Some(NOW),
+        ..ten(4)
+    };
+    let expires = |info: &UploadInfo, meaning: Meaning| {
+        let head = refusal_about(&meaning.into(), info);
+        head.headers().contains_key("upload-expires")
+    };
+    assert!(expires(&info, Meaning::OffsetMismatch));
+    assert!(!expires(&info, Meaning::Expired));
+    let complete = UploadInfo { offset: 10, ..info };
+    assert!(!expires(&complete, Meaning::OffsetMismatch));
+}
+
+#[test]
+fn ex07_cc09_a_part_that_expired_is_not_there() {
+    let join = join(full().decide(&request("POST", "Upload-Concat: final;/a"), None, NOW));
+    let mut part = partial(2, 3.into());
+    part.expires = Some(NOW);
+    let refused = join.check([Some(&part)], NOW).unwrap_err();
+    assert_eq!(refused.meaning, Meaning::BadRequest);
+    part.offset = 3;
+    assert!(join.check([Some(&part)], NOW).is_ok());
 }

@@ -83,6 +83,11 @@ impl UploadInfo {
         if self.is_complete() || !matches!(self.kind, UploadKind::Final(_)) {
             headers.insert(header::UPLOAD_OFFSET, header::from_integer(self.offset));
         }
+        self.write_expiry(headers);
+    }
+
+    /// The expiry of an unfinished upload.
+    pub(crate) fn write_expiry(&self, headers: &mut HeaderMap) {
         if !self.is_complete()
             && let Some(expires) = self.expires
         {
