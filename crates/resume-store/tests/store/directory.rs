@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use resume_store::{Filter, ResumeStore, SledStore, StoreError, StoreNotice};
 use tempfile::TempDir;
@@ -194,11 +195,39 @@ fn a_database_that_is_mostly_dead_is_rewritten() {
     assert_eq!(store.take_notices(), []);
 }
 
-/// `mount -t tmpfs -o size=3m tmpfs DIR && RESUME_STORE_SMALL_FS=DIR cargo test … -- --ignored full`
+/// Names the small file system that [`on_a_full_disk`] is to fill.
+const SMALL_FS: &str = "RESUME_STORE_SMALL_FS";
+
+/// In a mount namespace of its own, which goes with the process; so it takes root.
 #[test]
-#[ignore = "needs a small file system, named in RESUME_STORE_SMALL_FS"]
 fn a_full_disk_is_an_error_of_its_own_and_loses_nothing() {
-    let small = std::env::var_os("RESUME_STORE_SMALL_FS").expect("RESUME_STORE_SMALL_FS");
+    let root = TempDir::new().expect("a folder");
+    let mounted = Command::new("unshare")
+        .args(["--mount", "sh", "-c"])
+        .arg("mount -t tmpfs -o size=3m tmpfs \"$0\" && exec \"$1\" --exact directory::on_a_full_disk --nocapture")
+        .arg(root.path())
+        .arg(std::env::current_exe().expect("this binary"))
+        .env(SMALL_FS, root.path())
+        .output()
+        .expect("unshare, of util-linux");
+    let said = String::from_utf8_lossy(&mounted.stderr);
+    if !mounted.status.success() && said.contains("Operation not permitted") {
+        eprintln!("not run: only root may mount a small file system");
+        return;
+    }
+    assert!(
+        mounted.status.success(),
+        "{}{said}",
+        String::from_utf8_lossy(&mounted.stdout)
+    );
+}
+
+/// Not a test of its own: the one above starts it on a small file system.
+#[test]
+fn on_a_full_disk() {
+    let Some(small) = std::env::var_os(SMALL_FS) else {
+        return;
+    };
     let store = SledStore::open(Path::new(&small).join("state")).expect("a store");
     let ballast = Path::new(&small).join("ballast");
     fs::write(&ballast, vec![0; 1024 * 1024]).expect("a file");
