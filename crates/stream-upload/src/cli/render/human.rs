@@ -15,6 +15,12 @@ use crate::cli::console::{Console, harmless};
 /// Where nobody watches, a line of progress is printed so often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// A line while bytes move.
+const MOVING: &str =
+    "{prefix:30!} {bar:24} {bytes:>11} of {total_bytes:11} {bytes_per_sec:>13} {eta:>4} left";
+/// A line while nothing moves: why, and until when, instead of a rate and a time that would be lies.
+const WAITING: &str = "{prefix:30!} {bytes:>11} of {total_bytes:11} {wide_msg}";
+
 pub(super) struct Human {
     console: Console,
     files: usize,
@@ -146,7 +152,7 @@ impl Bars {
     fn new(bytes: u64) -> Self {
         let all = MultiProgress::new();
         let total = all.add(ProgressBar::new(bytes));
-        total.set_style(style("{prefix:30!} {bar:24} {bytes:>11} of {total_bytes:11} {bytes_per_sec:>13} {eta:>4} left"));
+        total.set_style(style(MOVING));
         total.set_prefix("total");
         Self {
             all,
@@ -159,15 +165,11 @@ impl Bars {
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Started { .. } => {
-                let bar = self.all.insert_before(
-                    &self.total,
-                    track
-                        .length
-                        .map_or_else(ProgressBar::new_spinner, ProgressBar::new),
-                );
-                bar.set_style(style(
-                    "{prefix:30!} {bar:24} {bytes:>11} of {total_bytes:11} {bytes_per_sec:>13} {eta:>4} left {msg}",
-                ));
+                let bar = track
+                    .length
+                    .map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+                let bar = self.all.insert_before(&self.total, bar);
+                bar.set_style(style(MOVING));
                 bar.set_prefix(tail(&harmless(&track.label), 30));
                 files.insert(upload, bar);
             }
@@ -182,6 +184,10 @@ impl Bars {
                 };
                 let before = bar.position();
                 bar.set_position(track.position);
+                let waited = !bar.message().is_empty();
+                if waited != track.waiting.is_some() {
+                    bar.set_style(style(if waited { MOVING } else { WAITING }));
+                }
                 bar.set_message(track.waiting.clone().unwrap_or_default());
                 if track.position >= before {
                     self.total.inc(track.position - before);

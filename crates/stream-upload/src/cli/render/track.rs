@@ -62,9 +62,13 @@ impl Track {
                     .as_ref()
                     .map(|detail| format!(": {detail}"))
                     .unwrap_or_default();
-                self.waiting = Some(match wait.as_secs() {
-                    0 => format!("asking where to go on, {reason}{detail}"),
-                    seconds => format!("trying again in {seconds} s, {reason}{detail}"),
+                self.waiting = Some(if wait.is_zero() {
+                    format!("asking where to go on, {reason}{detail}")
+                } else {
+                    format!(
+                        "trying again in {} s, {reason}{detail}",
+                        wait.as_secs().max(1)
+                    )
                 });
             }
             Event::Waiting { reason, wait } => {
