@@ -320,8 +320,8 @@ async fn tell_length(
     upload: &Arc<Upload>,
     parts: &[Arc<Upload>],
 ) -> io::Result<()> {
-    let lengths = parts.iter().map(|part| part.info().length.known());
-    let sum = lengths.fold(Some(0_u64), |sum, length| sum?.checked_add(length?));
+    let mut lengths = parts.iter().map(|part| part.info().length.known());
+    let sum = lengths.try_fold(0_u64, |sum, length| sum.checked_add(length?));
     let (Some(sum), UploadLength::Deferred) = (sum, upload.info().length) else {
         return Ok(());
     };

@@ -6,4 +6,5 @@ mod files;
 mod limits;
 mod restart;
 mod stream;
+mod vectors;
 mod wire;
