@@ -11,5 +11,6 @@ mod cli;
 mod interop;
 mod main_job;
 mod network_loss;
+mod parts;
 mod processes;
 mod world;

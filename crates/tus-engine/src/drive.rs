@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use http_transport::TransportError;
+use http_transport::{BoxFuture, TransportError};
 use resume_store::{Record, State};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
 use tokio::time::{Instant, sleep_until};
@@ -14,53 +14,124 @@ use tus_core::client::{
     Event as CoreEvent, Failure, Now, Outcome, RetryReason, Start, Step, Upload, UploadPlan,
     VerdictKind,
 };
-use tus_core::{ChecksumWish, UploadUrl};
+use tus_core::{ChecksumWish, UploadConcat, UploadUrl};
 
 use crate::capabilities::Known;
 use crate::control::{Wish, Wishes};
 use crate::error::UploadError;
-use crate::event::{Event, RestartReason, UploadId};
+use crate::event::{Event, EventSink, RestartReason, UploadId};
 use crate::permits::Held;
 use crate::resume::{self, Begin, Keeper, Outset};
 use crate::source::Source;
 use crate::uploader::{NewUpload, Report, Shared};
 
-/// One upload from its turn to its end.
-pub(crate) async fn run(
-    shared: Arc<Shared>,
-    id: UploadId,
-    source: Arc<dyn Source>,
-    new: NewUpload,
-    wishes: Wishes,
-) -> Result<Report, UploadError> {
-    let turn = take_turn(&shared).await;
-    let started = Instant::now();
-    let begin = resume::look_back(&new, source.as_ref(), shared.journal.as_ref()).await?;
-    let outset = match begin {
-        Begin::Finished {
-            record,
-            settings_differ,
-        } => {
-            return Ok(already_uploaded(&record, settings_differ));
-        }
-        Begin::Upload(outset) => outset,
-    };
-    let label = new.label.clone().unwrap_or_else(|| new.source_key.clone());
-    let mut driver = Driver::new(shared, id, source, new, *outset, turn).await;
-    driver.emit(Event::Started {
-        label,
-        length: driver.upload.length().known(),
-    });
-    let result = driver.drive(started, wishes).await;
-    if result.is_err() {
-        driver.emit(Event::Failed);
+/// A source, and what is wanted of it.
+pub(crate) struct Task {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: UploadId,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) new: NewUpload,
+}
+
+/// What a driver is told beyond the task itself.
+pub(crate) struct Setup {
+    pub(crate) concat: Option<UploadConcat>,
+    pub(crate) sink: Arc<dyn EventSink>,
+    /// The place among the uploads that run at once; parts share that of their whole.
+    pub(crate) turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Task {
+    /// Waits for its turn and does it.
+    pub(crate) async fn run(self, wishes: Wishes) -> Result<Report, UploadError> {
+        let turn = take_turn(&self.shared).await;
+        let setup = Setup {
+            concat: None,
+            sink: Arc::clone(&self.shared.sink),
+            turn,
+        };
+        self.run_now(wishes, setup).await.map(|(report, _)| report)
     }
-    result
+
+    /// Does it, and tells where the upload lies. Boxed, because a whole runs its parts through here.
+    pub(crate) fn run_now(
+        self,
+        wishes: Wishes,
+        setup: Setup,
+    ) -> BoxFuture<'static, Result<(Report, Option<UploadUrl>), UploadError>> {
+        Box::pin(async move {
+            let journal = self.shared.journal.as_ref();
+            let outset = match resume::look_back(&self.new, self.source.as_ref(), journal).await? {
+                Begin::Finished {
+                    record,
+                    settings_differ,
+                } => {
+                    if setup.concat.is_some() {
+                        // Progress of the whole counts this part.
+                        setup.sink.event(
+                            self.id,
+                            &Event::Acked {
+                                offset: record.offset,
+                            },
+                        );
+                        setup.sink.event(
+                            self.id,
+                            &Event::Finished {
+                                tags: record.tags.clone(),
+                            },
+                        );
+                    }
+                    return Ok((
+                        already_uploaded(&record, settings_differ),
+                        record.upload_url,
+                    ));
+                }
+                Begin::Upload(outset) => *outset,
+            };
+            let (id, sink) = (self.id, Arc::clone(&setup.sink));
+            let label = self
+                .new
+                .label
+                .clone()
+                .unwrap_or_else(|| self.new.source_key.clone());
+            sink.event(
+                id,
+                &Event::Started {
+                    label,
+                    length: self.source.length().known(),
+                },
+            );
+            let result = self.send(outset, wishes, setup).await;
+            if result.is_err() {
+                sink.event(id, &Event::Failed);
+            }
+            result
+        })
+    }
+
+    async fn send(
+        self,
+        outset: Outset,
+        wishes: Wishes,
+        setup: Setup,
+    ) -> Result<(Report, Option<UploadUrl>), UploadError> {
+        if setup.concat.is_none() {
+            let count = self.parts(&outset).await;
+            if count > 1 {
+                let report = self.send_parts(outset, count, wishes, setup.turn).await?;
+                return Ok((report, None));
+            }
+        }
+        let mut driver = Driver::new(&self, outset, setup).await;
+        let report = driver.drive(wishes).await?;
+        Ok((report, driver.record.upload_url))
+    }
 }
 
 pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: UploadId,
+    pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) upload: Upload,
     pub(crate) record: Record,
@@ -71,25 +142,20 @@ pub(crate) struct Driver {
     pub(crate) save_trouble_told: bool,
     /// A creation was sent, and whether it was carried out is not known.
     pub(crate) creation_in_doubt: bool,
-    creation_url: UploadUrl,
+    pub(crate) creation_url: UploadUrl,
     /// Held while this upload is the one that asks what the server offers.
     asking: Option<OwnedMutexGuard<Known>>,
     abandoned: Option<UploadUrl>,
     restarted: Option<RestartReason>,
     turn: Option<OwnedSemaphorePermit>,
+    started: Instant,
 }
 
 impl Driver {
-    async fn new(
-        shared: Arc<Shared>,
-        id: UploadId,
-        source: Arc<dyn Source>,
-        new: NewUpload,
-        outset: Outset,
-        turn: Option<OwnedSemaphorePermit>,
-    ) -> Self {
+    pub(crate) async fn new(task: &Task, outset: Outset, setup: Setup) -> Self {
+        let (shared, source) = (Arc::clone(&task.shared), Arc::clone(&task.source));
         let options = &shared.options;
-        let creation_url = new.creation.url.clone();
+        let creation_url = task.new.creation.url.clone();
         // A resume needs to know of checksums only, and is not worth a question unless one was asked for by name.
         let creates = outset.start == Start::Create;
         let curious = creates || matches!(options.checksum, ChecksumWish::Required(_));
@@ -107,7 +173,7 @@ impl Driver {
             (Some(asked), Some(window)) => Some(asked.min(window)),
             (asked, window) => asked.or(window),
         };
-        let plan = UploadPlan::create(new.creation, source.length())
+        let plan = UploadPlan::create(task.new.creation.clone(), source.length())
             .with_start(outset.start)
             .with_chunk_rule(shared.service.chunk_rule())
             .with_chunk_bytes(chunk_bytes)
@@ -117,6 +183,7 @@ impl Driver {
             .with_capabilities(capabilities)
             .with_checksum(options.checksum)
             .with_one_request_bytes(options.one_request_bytes)
+            .with_concat(setup.concat)
             .with_seed(seed());
         Self {
             upload: Upload::new(plan),
@@ -124,12 +191,14 @@ impl Driver {
             keeper: outset.keeper,
             abandoned: outset.abandoned,
             restarted: outset.restarted,
+            id: task.id,
+            sink: setup.sink,
+            turn: setup.turn,
             shared,
-            id,
             source,
             creation_url,
             asking,
-            turn,
+            started: Instant::now(),
             sent: Arc::new(AtomicU64::new(0)),
             requests: 0,
             last_fault: None,
@@ -138,7 +207,7 @@ impl Driver {
         }
     }
 
-    async fn drive(&mut self, started: Instant, mut wishes: Wishes) -> Result<Report, UploadError> {
+    pub(crate) async fn drive(&mut self, mut wishes: Wishes) -> Result<Report, UploadError> {
         if let Some(reason) = self.restarted {
             self.emit(Event::Restarted { reason });
         }
@@ -163,7 +232,7 @@ impl Driver {
             self.upload.forget_below(self.source.available_from());
             let step = self.upload.step(now());
             if let Step::Done(outcome) = step {
-                return self.end(outcome, started).await;
+                return self.end(outcome).await;
             }
             match wishes.unless_changed(self.take(step)).await {
                 Some(taken) => taken?,
@@ -201,10 +270,12 @@ impl Driver {
     /// Waits for another wish, with the lease and without a turn.
     async fn pause(&mut self, wishes: &mut Wishes) {
         self.upload.interrupted(now());
-        self.turn = None;
+        let had_turn = self.turn.take().is_some();
         self.emit(Event::Paused);
         wishes.changed().await;
-        self.turn = take_turn(&self.shared).await;
+        if had_turn {
+            self.turn = take_turn(&self.shared).await;
+        }
         self.upload.interrupted(now());
         self.emit(Event::Unpaused);
     }
@@ -302,7 +373,7 @@ impl Driver {
         });
     }
 
-    async fn end(&mut self, outcome: Outcome, started: Instant) -> Result<Report, UploadError> {
+    async fn end(&mut self, outcome: Outcome) -> Result<Report, UploadError> {
         match outcome {
             Outcome::Finished => {
                 let length = self.upload.offset();
@@ -322,7 +393,7 @@ impl Driver {
                     upload_id: upload_id(&self.record),
                     bytes_sent: self.sent.load(Ordering::Relaxed),
                     requests: self.requests,
-                    elapsed: started.elapsed(),
+                    elapsed: self.started.elapsed(),
                 })
             }
             Outcome::Failed(failure) => {
@@ -349,7 +420,7 @@ impl Driver {
         if !matches!(event, Event::Sent { .. }) {
             tracing::debug!(upload = ?self.id, ?event);
         }
-        self.shared.sink.event(self.id, &event);
+        self.sink.event(self.id, &event);
     }
 }
 

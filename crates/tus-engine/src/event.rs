@@ -50,6 +50,8 @@ pub enum Event {
         /// The kept headers.
         tags: BTreeMap<String, String>,
     },
+    /// It was to be sent in parts, and the server does not join partial uploads: it is sent as one.
+    PartsNotOffered,
     /// It was paused by its owner.
     Paused,
     /// A creation may have left an upload behind that nobody will finish.

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use resume_store::State;
+use resume_store::{Fingerprint, State};
 
 use crate::drive::Driver;
 use crate::event::Event;
@@ -45,6 +45,14 @@ impl Driver {
     pub(crate) async fn forget(&mut self) {
         let Some(keeper) = &self.keeper else { return };
         let removed = keeper.journal.commit(keeper.fingerprint, None).await;
+        self.tell_trouble(removed);
+    }
+
+    /// Removes the record of another source for the same destination.
+    pub(crate) async fn forget_key(&mut self, source_key: &str) {
+        let Some(keeper) = &self.keeper else { return };
+        let fingerprint = Fingerprint::new(&self.record.destination, source_key);
+        let removed = keeper.journal.commit(fingerprint, None).await;
         self.tell_trouble(removed);
     }
 

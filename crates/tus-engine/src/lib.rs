@@ -33,6 +33,7 @@ mod handle;
 mod journal;
 mod keep;
 mod options;
+mod parts;
 mod permits;
 mod reader;
 mod resume;

@@ -27,6 +27,9 @@ pub struct UploaderOptions {
     pub checksum: ChecksumWish,
     /// Uploads of at most so many bytes are created and sent in one request, where the server offers that. Default 1 MiB.
     pub one_request_bytes: u64,
+    /// Connections for one upload, where the server joins partial uploads (`concatenation`). Default 1. Every part is resumed
+    /// on its own; a part has at least 1 MiB.
+    pub parts: usize,
     /// Memory for bytes on their way, in bytes, over all uploads. Default 32 MiB. Each upload uses at most four buffers of
     /// 256 KiB, whatever its chunk size.
     pub buffer_bytes: usize,
@@ -46,6 +49,7 @@ impl Default for UploaderOptions {
             chunk_bytes: None,
             checksum: ChecksumWish::Offered,
             one_request_bytes: 1024 * 1024,
+            parts: 1,
             buffer_bytes: 32 * 1024 * 1024,
             commit_interval: Duration::from_millis(250),
             deadlines: Deadlines::default(),
@@ -84,6 +88,15 @@ impl UploaderOptions {
     pub fn with_one_request_bytes(self, one_request_bytes: u64) -> Self {
         Self {
             one_request_bytes,
+            ..self
+        }
+    }
+
+    /// Sets [`parts`](Self::parts), at least 1.
+    #[must_use]
+    pub fn with_parts(self, parts: usize) -> Self {
+        Self {
+            parts: parts.max(1),
             ..self
         }
     }

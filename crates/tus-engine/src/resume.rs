@@ -115,13 +115,16 @@ fn weigh(new: &NewUpload, known: Record, mut outset: Outset) -> Begin {
         State::Creating => {
             outset.start = Start::Doubt;
             outset.record.idempotency_key = known.idempotency_key;
+            outset.record.tags = known.tags;
         }
         State::Active => match (anew, known.upload_url.clone()) {
-            (None, Some(url)) => {
-                outset.start = Start::Resume {
-                    url: new.current(&url),
-                    offset: known.offset,
-                };
+            (None, url) => {
+                if let Some(url) = url {
+                    outset.start = Start::Resume {
+                        url: new.current(&url),
+                        offset: known.offset,
+                    };
+                }
                 outset.record = known;
             }
             (anew, url) => {

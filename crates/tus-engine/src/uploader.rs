@@ -13,7 +13,7 @@ use tus_core::{ServerCapabilities, UploadUrl};
 
 use crate::capabilities::{Capabilities, Known};
 use crate::control::Wishes;
-use crate::drive;
+use crate::drive::Task;
 use crate::error::UploadError;
 use crate::event::{EventSink, Silent, UploadId};
 use crate::handle::UploadHandle;
@@ -59,7 +59,14 @@ impl Uploader {
         let id = UploadId::next();
         let cancel = CancellationToken::new();
         let (wish, wishes) = Wishes::new();
-        let run = drive::run(Arc::clone(&self.shared), id, source, new, wishes);
+        let shared = Arc::clone(&self.shared);
+        let run = Task {
+            shared,
+            id,
+            source,
+            new,
+        }
+        .run(wishes);
         let stop = cancel.clone();
         let task = tokio::spawn(async move {
             tokio::select! {
@@ -73,27 +80,7 @@ impl Uploader {
 
     /// What the server behind a creation URL offers; `None` if it does not tell. Asked once, then remembered.
     pub async fn capabilities(&self, creation_url: &UploadUrl) -> Option<ServerCapabilities> {
-        let mut known = self.shared.capabilities.of(creation_url).await;
-        if let Known::Nothing = *known {
-            let mut request = http::Request::new(Body::Empty);
-            *request.method_mut() = http::Method::OPTIONS;
-            *request.uri_mut() = creation_url.uri().clone();
-            if let Ok(origin) = Origin::try_from(request.uri()) {
-                for credentials in &self.shared.credentials {
-                    credentials.apply(&origin, request.headers_mut());
-                }
-            }
-            let answer = self.shared.transport.send(request).await.ok()?;
-            let told = answer
-                .status()
-                .is_success()
-                .then(|| ServerCapabilities::from_headers(answer.headers()));
-            *known = Known::Answer(told.flatten());
-        }
-        match &*known {
-            Known::Answer(answer) => answer.clone(),
-            Known::Nothing => None,
-        }
+        self.shared.capabilities(creation_url).await
     }
 
     /// Waits until all that is known of running uploads is in the store.
@@ -111,6 +98,36 @@ impl Uploader {
     #[must_use]
     pub fn options(&self) -> &UploaderOptions {
         &self.shared.options
+    }
+}
+
+impl Shared {
+    /// What the server behind a creation URL offers, asked once.
+    pub(crate) async fn capabilities(
+        &self,
+        creation_url: &UploadUrl,
+    ) -> Option<ServerCapabilities> {
+        let mut known = self.capabilities.of(creation_url).await;
+        if let Known::Nothing = *known {
+            let mut request = http::Request::new(Body::Empty);
+            *request.method_mut() = http::Method::OPTIONS;
+            *request.uri_mut() = creation_url.uri().clone();
+            if let Ok(origin) = Origin::try_from(request.uri()) {
+                for credentials in &self.credentials {
+                    credentials.apply(&origin, request.headers_mut());
+                }
+            }
+            let answer = self.transport.send(request).await.ok()?;
+            let told = answer
+                .status()
+                .is_success()
+                .then(|| ServerCapabilities::from_headers(answer.headers()));
+            *known = Known::Answer(told.flatten());
+        }
+        match &*known {
+            Known::Answer(answer) => answer.clone(),
+            Known::Nothing => None,
+        }
     }
 }
 

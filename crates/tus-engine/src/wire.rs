@@ -12,7 +12,7 @@ use http_transport::{
 use tokio::time::{Instant, sleep_until};
 use tus_core::client::{Exchange, Fault, Verdict};
 use tus_core::rejection::Phase;
-use tus_core::{Checksum, ChecksumAlgorithm, Chunk, UploadUrl, header};
+use tus_core::{Checksum, ChecksumAlgorithm, Chunk, Extension, UploadUrl, header};
 
 use crate::body::ChunkBody;
 use crate::drive::{Driver, now};
@@ -93,12 +93,12 @@ impl Driver {
     }
 
     fn body(&self, chunk: Chunk, trailer: Option<ChecksumAlgorithm>) -> Body {
-        let (shared, id, sent) = (Arc::clone(&self.shared), self.id, Arc::clone(&self.sent));
+        let (sink, id, sent) = (Arc::clone(&self.sink), self.id, Arc::clone(&self.sent));
         let mut position = chunk.start;
         let on_sent = move |bytes| {
             position += bytes;
             sent.fetch_add(bytes, Ordering::Relaxed);
-            shared.sink.event(id, &Event::Sent { bytes, position });
+            sink.event(id, &Event::Sent { bytes, position });
         };
         let pool = Arc::clone(&self.shared.permits.buffers);
         Body::wrap(
@@ -192,6 +192,19 @@ impl Driver {
         };
         if !gone {
             self.emit(Event::PossibleOrphan);
+        }
+    }
+
+    /// Removes partial uploads that are of no use any more: from the server, where it does that, and from the store.
+    pub(crate) async fn remove_parts(&mut self, parts: &[(String, Option<UploadUrl>)]) {
+        let offered = self.shared.capabilities(&self.creation_url).await;
+        let terminates =
+            offered.is_some_and(|offered| offered.extensions.has(Extension::Termination));
+        for (key, url) in parts {
+            if let (true, Some(url)) = (terminates, url) {
+                self.remove(url).await;
+            }
+            self.forget_key(key).await;
         }
     }
 

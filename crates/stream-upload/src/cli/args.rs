@@ -156,6 +156,9 @@ pub(crate) struct TransferArgs {
     /// Files at once [default: 4]
     #[arg(long, alias = "transfers", value_name = "N|auto", value_parser = count_or_auto)]
     pub(crate) parallel: Option<CountOrAuto>,
+    /// Connections for one file, where the server joins partial uploads [default: 1]
+    #[arg(long, value_name = "N|auto", value_parser = count_or_auto)]
+    pub(crate) parts: Option<CountOrAuto>,
     /// Protect each PATCH with a digest: auto takes what the server offers, none takes none, a name such as sha256 is required
     #[arg(long, value_name = "auto|none|NAME", default_value = "auto", value_parser = checksum)]
     pub(crate) checksum: ChecksumWish,

@@ -396,6 +396,10 @@ fn options(args: &TransferArgs, service: &dyn Service) -> Result<UploaderOptions
         None | Some(CountOrAuto::Auto) => defaults.parallel,
         Some(CountOrAuto::Count(count)) => count,
     };
+    let parts = match args.parts {
+        None | Some(CountOrAuto::Auto) => defaults.parts,
+        Some(CountOrAuto::Count(count)) => count,
+    };
     let deadlines = defaults.deadlines.with_stall(args.stall_timeout);
     let retry = RetryPolicy::DEFAULT
         .with_patience(args.patience)
@@ -403,6 +407,7 @@ fn options(args: &TransferArgs, service: &dyn Service) -> Result<UploaderOptions
     Ok(defaults
         .with_parallel(parallel)
         .with_chunk_bytes(chunk_bytes)
+        .with_parts(parts)
         .with_checksum(args.checksum)
         .with_deadlines(deadlines)
         .with_retry(retry))

@@ -82,6 +82,9 @@ impl Human {
             Event::PossibleOrphan => self.line(&format!(
                 "{label}: an unfinished upload may have been left behind on the server"
             )),
+            Event::PartsNotOffered => self.line(&format!(
+                "{label}: the server does not join partial uploads, so it is sent over one connection"
+            )),
             Event::StateNotSaved { error } => self.line(&format!(
                 "{label}: the resume state cannot be saved ({error}); the upload goes on, but a crash would begin it anew"
             )),

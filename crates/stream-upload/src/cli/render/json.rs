@@ -77,6 +77,7 @@ impl Json {
                     json!({ "reason": super::human::restart_words(*reason) }),
                 );
             }
+            Event::PartsNotOffered => self.line("parts-not-offered", Some(source), json!({})),
             Event::StateNotSaved { error } => {
                 self.line("state-not-saved", Some(source), json!({ "error": error }));
             }

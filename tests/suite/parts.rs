@@ -1,0 +1,130 @@
+//! One file over several connections: partial uploads, each resumed on its own, and a final one that joins them.
+
+use std::path::Path;
+
+use stream_emulator::{EmulatorHandle, Fault, FaultRule, FaultTarget};
+use test_support::{ChaosProxy, Process, fixtures};
+
+use crate::world::{Ended, MIB, PATIENCE, RESEND_BOUND, World, emulator, end, event, run};
+
+fn put(world: &World, endpoint: &str, source: &Path) -> std::process::Command {
+    let mut command = world.put_to(endpoint, source);
+    command.args(["--parts", "4", "--checksum", "none"]);
+    command
+}
+
+/// The server has the file, and nothing else of it.
+async fn assert_joined(emulator: &EmulatorHandle, ended: &Ended, source: &Path) {
+    let id = ended.events("finished")[0]["media_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        emulator.sha256(&id).await.unwrap().unwrap(),
+        fixtures::sha256_file(source).unwrap()
+    );
+    let uploads = emulator.uploads();
+    assert_eq!(uploads.len(), 1, "no part is left behind: {uploads:?}");
+}
+
+#[tokio::test]
+async fn four_parts_become_one_file_and_leave_nothing_behind() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let source = world.random_file("a.mov", 21 * MIB + 3);
+    let ended = run(put(&world, &emulator.tus_url(), &source))
+        .await
+        .expect(0);
+    assert_joined(&emulator, &ended, &source).await;
+    let finished = &ended.events("finished")[0];
+    assert_eq!(finished["bytes_sent"], 21 * MIB + 3);
+    assert_eq!(
+        ended.events("created").len(),
+        1,
+        "for whoever reads it is one upload"
+    );
+    let partials = emulator
+        .requests()
+        .iter()
+        .filter(|request| request.method == "PATCH")
+        .count();
+    assert_eq!(partials, 4);
+
+    let again = run(put(&world, &emulator.tus_url(), &source))
+        .await
+        .expect(0);
+    assert_eq!(again.events("skipped")[0]["reason"], "already-uploaded");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_part_is_resumed_after_a_kill() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let proxy = ChaosProxy::builder(emulator.addr())
+        .rate_up(40 * MIB)
+        .patience(PATIENCE)
+        .start()
+        .await
+        .unwrap();
+    let source = world.random_file("a.mov", 64 * MIB);
+    let endpoint = proxy.url("/files/");
+    for until in [20 * MIB, 45 * MIB] {
+        let process = Process::spawn(put(&world, &endpoint, &source)).unwrap();
+        proxy
+            .wait_until(|counters| counters.bytes_up >= until)
+            .await;
+        process.kill_9();
+        process.wait(PATIENCE).await.unwrap();
+    }
+    let process = Process::spawn(put(&world, &endpoint, &source)).unwrap();
+    let resumed = event(&process, "resumed", PATIENCE).await;
+    assert!(resumed["offset"].as_u64().unwrap() > 30 * MIB, "{resumed}");
+    let ended = end(&process).await.expect(0);
+    assert_joined(&emulator, &ended, &source).await;
+    let sent = proxy.counters().bytes_up;
+    assert!(
+        sent <= 64 * MIB + 2 * RESEND_BOUND,
+        "{} MiB too many",
+        (sent - 64 * MIB) / MIB
+    );
+}
+
+#[tokio::test]
+async fn the_join_is_never_repeated_blindly_and_a_rerun_finds_its_parts() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let source = world.random_file("a.mov", 8 * MIB);
+    // The fifth creation is the one that joins.
+    let lost = FaultRule::new(Fault::LoseAnswer)
+        .on(FaultTarget::Creation)
+        .method(http::Method::POST);
+    emulator.faults().add(lost.skip(4));
+    run(put(&world, &emulator.tus_url(), &source))
+        .await
+        .expect(6);
+    let ended = run(put(&world, &emulator.tus_url(), &source))
+        .await
+        .expect(0);
+    assert_eq!(
+        ended.events("finished")[0]["bytes_sent"],
+        0,
+        "no part is sent again"
+    );
+    assert_eq!(
+        ended.events("possible-orphan").len(),
+        1,
+        "the first join may have been carried out"
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_joins_nothing_gets_the_file_over_one_connection_and_that_is_told() {
+    let world = World::new();
+    let sink = test_support::NullSink::start().unwrap();
+    let source = world.random_file("a.mov", 8 * MIB);
+    let ended = run(put(&world, &sink.creation_url(), &source))
+        .await
+        .expect(0);
+    assert_eq!(ended.events("parts-not-offered").len(), 1);
+    assert_eq!((sink.counters().posts, sink.counters().patches), (1, 1));
+}
