@@ -121,6 +121,28 @@ async fn a_bad_url_and_a_missing_account_say_what_is_wanted() {
 }
 
 #[tokio::test]
+async fn an_account_in_the_environment_does_not_stand_in_the_way_of_another_target() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let source = world.random_file("a.mp4", 10);
+    for target in [&["--local"][..], &["--endpoint", &emulator.tus_url()]] {
+        let mut command = put(&world, target, &source);
+        command
+            .env("CLOUDFLARE_ACCOUNT_ID", "somebody")
+            .env("CLOUDFLARE_API_TOKEN", "canary")
+            .env("STREAM_API_URL", "http://127.0.0.1:1");
+        run(command).await.expect(0);
+    }
+    assert!(
+        emulator
+            .requests()
+            .iter()
+            .all(|request| !request.authorized),
+        "no token went there"
+    );
+}
+
+#[tokio::test]
 async fn a_wrong_token_is_told_once_and_stops_the_run() {
     let world = World::new();
     let emulator = emulator().start().await.unwrap();

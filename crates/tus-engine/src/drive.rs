@@ -61,7 +61,7 @@ impl Task {
     ) -> BoxFuture<'static, Result<(Report, Option<UploadUrl>), UploadError>> {
         Box::pin(async move {
             let journal = self.shared.journal.as_ref();
-            let outset = match resume::look_back(&self.new, self.source.as_ref(), journal).await? {
+            let outset = match resume::look_back(&self.new, &self.source, journal).await? {
                 Begin::Finished {
                     record,
                     settings_differ,

@@ -1,5 +1,8 @@
 //! Where an upload begins: what is remembered of it, and whether that still holds.
 
+use std::io;
+use std::sync::Arc;
+
 use resume_store::{Evidence, Fingerprint, Lease, Record, Resemblance, State, StoreError};
 use sha2::{Digest, Sha256};
 use tus_core::UploadUrl;
@@ -43,11 +46,15 @@ pub(crate) struct Keeper {
 /// Takes the lease, loads the record and compares it with the source.
 pub(crate) async fn look_back(
     new: &NewUpload,
-    source: &dyn Source,
+    source: &Arc<dyn Source>,
     journal: Option<&Journal>,
 ) -> Result<Begin, UploadError> {
     let destination = new.destination();
-    let evidence = source.evidence().map_err(UploadError::Source)?;
+    let looked_at = Arc::clone(source);
+    // Samples are read: from a disk that sleeps, that takes seconds.
+    let evidence = tokio::task::spawn_blocking(move || looked_at.evidence()).await;
+    let evidence = evidence.map_err(io::Error::other).and_then(|found| found);
+    let evidence = evidence.map_err(UploadError::Source)?;
     let mut fresh = Record::intended(&new.source_key, &destination);
     fresh.length = source.length().known();
     fresh.settings = settings(new);

@@ -80,14 +80,14 @@ pub(crate) struct PutArgs {
 pub(crate) struct TargetArgs {
     /// To an emulator that runs inside this process; needs no account
     #[cfg(feature = "emulator")]
-    #[arg(long, conflicts_with_all = ["endpoint", "account_id", "api_url"])]
+    #[arg(long, conflicts_with = "endpoint")]
     pub(crate) local: bool,
     /// Where --local keeps its videos [default: the platform's state folder]
     #[cfg(feature = "emulator")]
     #[arg(long, value_name = "DIR", requires = "local", value_hint = ValueHint::DirPath)]
     pub(crate) data: Option<PathBuf>,
     /// To the tus server with this creation URL
-    #[arg(long, value_name = "URL", conflicts_with_all = ["account_id", "api_url"])]
+    #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
     /// A header for the endpoint's origin: 'Name: value', or @FILE with one per line (keeps secrets off the process list)
     #[arg(long = "header", value_name = "HEADER", requires = "endpoint")]
