@@ -4,7 +4,8 @@
 //! - [`NullSink`]: a tus server that counts and discards, to measure clients against.
 //! - [`fixtures`]: seeded files of any length, digests, temporary folders, the real videos.
 //! - [`Process`]: a child process that cannot outlive its test.
-//! - [`TusNodeServer`]: the real npm `@tus/server`, killed, frozen and restarted at will.
+//! - [`TusNodeServer`], [`TusPyServer`], [`TusServer`]: real servers of npm, PyPI and crates.io,
+//!   killed, frozen and restarted at will.
 //!
 //! Everything listens on loopback and on a port the kernel chose, takes its randomness from a
 //! seed, and stops when it is dropped. Waiting is always for an event, never for a while.
@@ -17,7 +18,7 @@ mod proxy;
 mod random;
 mod sink;
 
-pub use peers::{StoredFile, TusNodeServer};
+pub use peers::{Peer, PeerServer, StoredFile, TusNodeServer, TusPyServer, TusServer};
 pub use port::HeldPort;
 pub use process::{Process, Stream};
 pub use proxy::{ChaosProxy, ChaosProxyBuilder, Direction, ProxyCounters};

@@ -1,8 +1,9 @@
-//! The real server and client of npm start, survive, and agree with one another.
+//! The real servers and the client of npm start, survive, and agree with one another.
 
 use std::time::Duration;
 
-use test_support::{ChaosProxy, Process, Stream, TusNodeServer, fixtures, peers};
+use test_support::peers::{self, CargoTus, NodeTus, Peer, PeerServer, PythonTus};
+use test_support::{ChaosProxy, Process, Stream, TusNodeServer, fixtures};
 use tokio::net::TcpStream;
 
 use crate::wire::Http;
@@ -10,12 +11,29 @@ use crate::wire::Http;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
-async fn a_killed_server_comes_back_on_its_port_with_its_files() {
+async fn node_comes_back_on_its_port_with_its_files() {
+    comes_back::<NodeTus>().await;
+}
+
+#[tokio::test]
+async fn python_comes_back_on_its_port_with_its_files() {
+    comes_back::<PythonTus>().await;
+}
+
+#[tokio::test]
+async fn the_crate_comes_back_on_its_port_with_its_files() {
+    comes_back::<CargoTus>().await;
+}
+
+/// Kills and restarts it in the middle of an upload, which then goes on.
+async fn comes_back<P: Peer>() {
     let dir = fixtures::temp_dir().expect("a temporary folder");
-    let mut server = TusNodeServer::start(dir.path()).await.expect("started");
+    let mut server = PeerServer::<P>::start(dir.path().join("store"))
+        .await
+        .expect("started");
     let address = server.addr();
     let mut client = Http::connect(address).await;
-    let path = client.create(10).await;
+    let path = client.create_at(P::CREATION_PATH, 10).await;
     assert_eq!(client.patch(&path, 0, b"12345").await.status, 204);
 
     server.kill().await.expect("killed");

@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+/// A name and a type, without which `tuspyserver` answers no HEAD.
+const METADATA: &str = "filename YS5tb3Y=,filetype dmlkZW8vcXVpY2t0aW1l";
+
 /// An answer: status, head in lower case, nothing of the body.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -84,15 +87,19 @@ impl Http {
 
     /// Creates an upload and returns the path of it.
     pub(crate) async fn create(&mut self, length: u64) -> String {
-        let lines = format!("Upload-Length: {length}\r\n");
-        let answer = self.ask("POST /files/", &lines, b"").await;
+        self.create_at("/files/", length).await
+    }
+
+    /// As [`create`](Self::create), where uploads are created elsewhere.
+    pub(crate) async fn create_at(&mut self, path: &str, length: u64) -> String {
+        let lines = format!("Upload-Length: {length}\r\nUpload-Metadata: {METADATA}\r\n");
+        let answer = self.ask(&format!("POST {path}"), &lines, b"").await;
         assert_eq!(answer.status, 201);
         let location = answer.header("location").expect("a location");
         let own = format!("http://{}", self.address);
-        location
-            .strip_prefix(&own)
-            .expect("the address the client used")
-            .to_owned()
+        let path = location.strip_prefix(&own).unwrap_or(location);
+        assert!(path.starts_with('/'), "{location} is not at {own}");
+        path.to_owned()
     }
 
     pub(crate) async fn patch(&mut self, path: &str, offset: u64, body: &[u8]) -> Answer {

@@ -1,0 +1,26 @@
+//! Real tus servers and clients that nobody here wrote, from npm, PyPI and crates.io.
+//!
+//! `tests/peers` of the workspace names them and holds the scripts that start them. Each is
+//! installed once, below `target/peers`, under a lock that test binaries running at the same time
+//! share, and again only when what is wanted changes. Nothing here is ever skipped: without Node,
+//! Python or cargo the tests fail and say what to install.
+
+mod cargo;
+mod install;
+mod node;
+mod python;
+mod server;
+
+pub use cargo::CargoTus;
+pub use node::{NodeTus, install, script};
+pub use python::PythonTus;
+pub use server::{Peer, PeerServer, StoredFile};
+
+/// The real npm `@tus/server` with `@tus/file-store`.
+pub type TusNodeServer = PeerServer<NodeTus>;
+
+/// The real `tuspyserver` of PyPI, in uvicorn.
+pub type TusPyServer = PeerServer<PythonTus>;
+
+/// The real `tus-server` of crates.io, which stores through OpenDAL.
+pub type TusServer = PeerServer<CargoTus>;
