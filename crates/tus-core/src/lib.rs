@@ -1,4 +1,5 @@
-//! The tus 1.0.0 resumable upload protocol as pure state machines.
+#![doc = include_str!("../GUIDE.md")]
+#![doc = include_str!("../STATUSES.md")]
 
 pub mod checksum;
 pub mod chunk;

@@ -297,6 +297,36 @@ mod tests {
         }
     }
 
+    /// The table in words, as the documentation has it. Written anew with `UPDATE_DOCS=1 cargo test -p tus-core`.
+    #[test]
+    fn the_documentation_shows_the_table() {
+        let mut text = String::from(
+            "| status | meaning | creation | HEAD, DELETE | PATCH | why |\n|---|---|---|---|---|---|\n",
+        );
+        for row in TABLE {
+            let Row {
+                status,
+                text: meaning,
+                create,
+                head,
+                patch,
+                why,
+                ..
+            } = row;
+            text +=
+                &format!("| {status} | {meaning} | {create:?} | {head:?} | {patch:?} | {why} |\n");
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/STATUSES.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &text).unwrap();
+        }
+        let shown = std::fs::read_to_string(path).unwrap();
+        assert!(
+            shown == text,
+            "STATUSES.md is out of date: UPDATE_DOCS=1 cargo test -p tus-core"
+        );
+    }
+
     #[test]
     fn rows_of_one_status_give_one_advice() {
         for row in TABLE {

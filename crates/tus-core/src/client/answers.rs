@@ -5,7 +5,8 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::event::{Event, RetryReason};
 use super::failure::{Failure, Violation};
-use super::upload::{Next, Now, Upload};
+use super::step::{Next, Now};
+use super::upload::Upload;
 use super::verdict::Verdict;
 use crate::header;
 use crate::length::UploadLength;

@@ -6,6 +6,8 @@ mod exchange;
 mod failure;
 mod plan;
 mod probe;
+mod sending;
+mod step;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -16,5 +18,6 @@ pub use event::{Event, RetryReason};
 pub use exchange::Exchange;
 pub use failure::{Failure, Violation};
 pub use plan::{ChecksumWish, Creation, Start, UploadPlan};
-pub use upload::{Fault, Now, Outcome, Reconciled, Step, Upload};
+pub use step::{Fault, Now, Outcome, Reconciled, Step};
+pub use upload::Upload;
 pub use verdict::{Verdict, VerdictKind};

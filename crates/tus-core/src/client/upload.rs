@@ -14,14 +14,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use http::{HeaderName, Response, StatusCode};
+use http::{HeaderName, Response};
 
 use super::event::Event;
-use super::exchange::Exchange;
 use super::failure::Failure;
 use super::plan::{Start, UploadPlan};
+use super::step::{Doubt, Fault, Next, Now, Outcome, Reconciled, State, Step};
 use super::verdict::Verdict;
 use crate::checksum::ChecksumAlgorithm;
 use crate::chunk::Chunk;
@@ -30,103 +30,6 @@ use crate::length::UploadLength;
 use crate::rejection::Phase;
 use crate::retry::Backoff;
 use crate::url::UploadUrl;
-
-/// The time, as the caller sees it: a monotonic one for waits, the wall's for dates that servers send.
-#[derive(Debug, Clone, Copy)]
-pub struct Now {
-    /// For waits and patience.
-    pub instant: Instant,
-    /// For `Retry-After` and `Upload-Expires`.
-    pub wall: SystemTime,
-}
-
-/// What to do next.
-#[derive(Debug, Clone)]
-pub enum Step {
-    /// Make the source ready up to this byte, and tell with [`Upload::on_available`] how far it came. Only while its length
-    /// is not known.
-    Read {
-        /// The byte behind the last one that the next chunk wants.
-        until: u64,
-    },
-    /// Send this request, with these bytes of the source.
-    Send(Exchange),
-    /// Ask the service what became of a creation.
-    Reconcile,
-    /// Do nothing until then.
-    WaitUntil(Instant),
-    /// It is over.
-    Done(Outcome),
-}
-
-/// How it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// All bytes are confirmed.
-    Finished,
-    /// It stopped.
-    Failed(Failure),
-    /// It was removed from the server, as asked.
-    Terminated,
-}
-
-/// A request without an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fault {
-    /// Nothing of it left this machine.
-    NotSent,
-    /// Some or all of it left; whether it was carried out is unknown.
-    MaybeSent,
-    /// It left whole, and no answer came in time. As [`MaybeSent`](Self::MaybeSent), but the next one gets more time.
-    NoAnswer,
-    /// Repeating will not help.
-    Permanent,
-}
-
-/// What a service says of a doubtful creation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Reconciled {
-    /// It was not carried out, or what it left has been removed: create.
-    Absent,
-    /// It was carried out and all its bytes are there: nothing to do.
-    Complete,
-    /// Not clear yet: ask again later.
-    Pending,
-    /// The service cannot tell.
-    Unknown,
-}
-
-/// Why a creation is in doubt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doubt {
-    /// An earlier process stopped between its intent and its record.
-    Crash,
-    /// The answer was lost.
-    LostAnswer,
-    /// The server failed while it carried it out.
-    Refused,
-    /// Not the creation: all bytes were sent, then the upload was gone.
-    Vanished(StatusCode),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
-    Probe,
-    Create,
-    Reconcile(Doubt),
-    Sync,
-    Patch,
-    Terminate,
-}
-
-#[derive(Debug, Clone)]
-pub(super) enum State {
-    Ready(Next),
-    Waiting { until: Instant, then: Next },
-    Done(Outcome),
-}
 
 /// One upload, from its creation or its remembered URL to its last confirmed byte. See the beginning of this file for the contract.
 #[derive(Debug)]
@@ -140,8 +43,8 @@ pub struct Upload {
     /// Whether the server knows the length, too.
     pub(super) length_told: bool,
     /// How far a source of unknown length can be read.
-    available_to: u64,
-    concat: Option<Arc<UploadConcat>>,
+    pub(super) available_to: u64,
+    pub(super) concat: Option<Arc<UploadConcat>>,
     pub(super) checksum: Option<ChecksumAlgorithm>,
     pub(super) checksum_trailer: bool,
     /// The server takes bytes with a creation.
@@ -184,11 +87,6 @@ pub(super) struct Tally {
     pub(super) recreated: bool,
     pub(super) version_warned: bool,
 }
-
-/// The wait for an answer to the last chunk is so many times the usual one: servers join, move and check files then.
-const LAST_CHUNK_FACTOR: u32 = 5;
-/// As above, for the creation that joins partial uploads: servers copy all bytes then.
-const JOIN_FACTOR: u32 = 10;
 
 impl Upload {
     /// A machine at its start. Nothing happens until [`step`](Self::step).
@@ -387,89 +285,6 @@ impl Upload {
     #[must_use]
     pub fn tags(&self) -> &[(HeaderName, String)] {
         &self.tags
-    }
-
-    fn wanted_bytes(&self) -> u64 {
-        self.plan
-            .chunk_rule
-            .fit(self.chunk_bytes.min(self.chunk_cap))
-    }
-
-    /// The next chunk, or `None` if a source of unknown length has not been read far enough for one. An empty chunk tells
-    /// the server a length that became known after the last byte (DL-04).
-    fn next_chunk(&self) -> Option<Chunk> {
-        let wanted = self.wanted_bytes();
-        let Some(length) = self.length.known() else {
-            let ready = self.available_to.saturating_sub(self.offset);
-            return (ready >= wanted).then_some(Chunk {
-                start: self.offset,
-                len: wanted,
-            });
-        };
-        Some(
-            self.plan
-                .chunk_rule
-                .next(self.offset, length.saturating_sub(self.offset), wanted),
-        )
-    }
-
-    fn ask_creation_url(&mut self, phase: Phase, chunk: Option<Chunk>) -> Step {
-        let Some(creation) = self.plan.creation.clone() else {
-            // Only a plan that was told to create and not how comes here: nothing was ever uploaded.
-            let failure = Failure::Gone {
-                status: StatusCode::NOT_FOUND,
-                verdict: None,
-            };
-            self.fail(failure.clone());
-            return Step::Done(Outcome::Failed(failure));
-        };
-        let creates = phase == Phase::Create;
-        let joins = creates && self.is_final();
-        let url = match &self.redirected {
-            Some((url, _)) => Arc::clone(url),
-            None => Arc::new(creation.url.clone()),
-        };
-        Step::Send(Exchange {
-            phase,
-            url,
-            chunk,
-            checksum: None,
-            checksum_trailer: false,
-            answer_factor: if joins { JOIN_FACTOR } else { 1 },
-            creation: creates.then_some(creation),
-            concat: self.concat.clone().filter(|_| creates),
-            length: (creates && !joins).then_some(self.length), // CC-06
-            method_override: false,
-        })
-    }
-
-    fn ask_upload(&self, phase: Phase, chunk: Option<Chunk>) -> Step {
-        let url = match (&self.redirected, &self.url) {
-            (Some((url, _)), _) | (None, Some(url)) => Arc::clone(url),
-            (None, None) => {
-                unreachable!("HEAD, PATCH and DELETE follow a creation or a remembered URL")
-            }
-        };
-        let last = chunk.is_some_and(|chunk| self.length.is_complete_at(chunk.end()));
-        let patience = if last { LAST_CHUNK_FACTOR } else { 1 };
-        let tells = phase == Phase::Patch && !self.length_told && self.length.known().is_some();
-        Step::Send(Exchange {
-            phase,
-            url,
-            chunk,
-            checksum: self.checksum.filter(|_| phase == Phase::Patch),
-            checksum_trailer: self.checksum_trailer,
-            answer_factor: patience.saturating_mul(1 << self.tally.late_answers.min(4)),
-            creation: None,
-            concat: None,
-            length: tells.then_some(self.length),
-            method_override: self.plan.method_override,
-        })
-    }
-
-    /// Whether it joins other uploads and takes no bytes itself (CC-13).
-    pub(super) fn is_final(&self) -> bool {
-        matches!(self.plan.concat, Some(UploadConcat::Final(_)))
     }
 
     pub(super) fn finish(&mut self) {

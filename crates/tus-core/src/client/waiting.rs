@@ -6,7 +6,8 @@ use http::{Response, StatusCode};
 
 use super::event::{Event, RetryReason};
 use super::failure::{Failure, Violation};
-use super::upload::{Doubt, Fault, Next, Now, Reconciled, State, Upload};
+use super::step::{Doubt, Fault, Next, Now, Reconciled, State};
+use super::upload::Upload;
 use super::verdict::{Verdict, VerdictKind};
 use crate::header;
 use crate::length::UploadLength;
