@@ -113,9 +113,10 @@ impl Upload {
             (Err(_), _) => return self.foreign(Phase::Head, status, now),
         }
         let end = self.length.known().unwrap_or(u64::MAX);
+        // What an earlier run sent of the same upload may still be arriving.
         let limit = self
             .reached
-            .filter(|_| !self.is_final())
+            .filter(|_| !self.is_final() && !self.inherited)
             .unwrap_or(end)
             .min(end);
         if offset > limit {
@@ -167,7 +168,11 @@ impl Upload {
         };
         // An offset that fell, or that lies beyond what was sent, is not believed here: HEAD decides.
         if !(chunk.start..=chunk.end()).contains(&offset) {
-            return self.go(Next::Sync);
+            if self.tally.idle_patches == 0 {
+                self.tally.idle_patches = 1;
+                return self.go(Next::Sync);
+            }
+            return self.idle(now);
         }
         self.warn_of_version(head.headers());
         self.note_expiry(head.headers());

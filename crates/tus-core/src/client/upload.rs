@@ -59,6 +59,8 @@ pub struct Upload {
     /// The end of the furthest chunk that was handed out, or the offset that was found: no honest offset lies above it.
     /// `None` until the first offset of this run is known.
     pub(super) reached: Option<u64>,
+    /// An earlier run wrote to the same upload, and its last bytes may still be under way.
+    pub(super) inherited: bool,
     /// The first byte that the source can still read.
     pub(super) available_from: u64,
     pub(super) chunk_bytes: u64,
@@ -116,6 +118,7 @@ impl Upload {
             tags: Vec::new(),
             offset,
             reached: None,
+            inherited: matches!(plan.start, Start::Resume { .. }),
             available_from: 0,
             chunk_bytes,
             in_flight: None,
@@ -186,6 +189,8 @@ impl Upload {
             return;
         };
         self.in_flight = None;
+        // A redirect holds for one request (RFC 9110, 15.4.8): its target may be what is broken.
+        self.redirected = None;
         match next {
             Next::Probe => self.probe_failed(fault),
             _ => self.faulted(next, fault, now),
@@ -215,6 +220,7 @@ impl Upload {
     pub fn interrupted(&mut self, now: Now) {
         self.confirmed_at = Some(now.instant);
         self.in_flight = None;
+        self.redirected = None;
         match self.state {
             State::Ready(Next::Patch) => self.go(Next::Sync),
             State::Ready(Next::Create) => self.go(Next::Reconcile(Doubt::LostAnswer)),

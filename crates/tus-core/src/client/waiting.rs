@@ -14,6 +14,8 @@ use crate::length::UploadLength;
 use crate::rejection::{Advice, Phase, advice};
 use crate::retry::retry_after;
 
+/// The longest wait, whatever a server wishes and patience allows: an instant much further away cannot be told.
+const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Redirects that one request follows.
 const MAX_REDIRECTS: u8 = 5;
 /// Times that the same chunk is sent again because it arrived damaged.
@@ -70,8 +72,9 @@ impl Upload {
         let own = self.backoff.next_wait(&policy);
         // The last try of all comes when patience ends, not before.
         let wait = wish
-            .map_or(own, |wish| wish + own.min(policy.first_wait))
-            .min(left);
+            .map_or(own, |wish| wish.saturating_add(own.min(policy.first_wait)))
+            .min(left)
+            .min(LONGEST_WAIT);
         let attempt = self.backoff.attempt();
         self.events.push_back(Event::Retry {
             reason,
@@ -140,7 +143,7 @@ impl Upload {
             (Reconciled::Pending, _) => {
                 self.wait(RetryReason::Reconciling, Next::Reconcile(doubt), None, now);
             }
-            (Reconciled::Absent, Doubt::Vanished(status)) => self.recreate(status),
+            (Reconciled::Absent, Doubt::Vanished(status)) => self.recreate(status, None),
             (Reconciled::Absent, Doubt::Crash) => self.go(Next::Create),
             (Reconciled::Absent, Doubt::LostAnswer) => {
                 self.wait(RetryReason::Broken, Next::Create, None, now);
@@ -182,6 +185,7 @@ impl Upload {
         if status.is_redirection() {
             return self.redirected(phase, head);
         }
+        self.redirected = None;
         let with_bytes = self.in_flight.is_some();
         let chunk_len = self
             .in_flight
@@ -215,6 +219,7 @@ impl Upload {
                 status,
                 verdict,
             }),
+            Advice::Gone if phase == Phase::Terminate => self.terminated(),
             Advice::Gone => self.gone(status, verdict),
             Advice::Throttled => {
                 self.wait(RetryReason::Throttled(status, verdict), again, wish, now);
@@ -271,9 +276,6 @@ impl Upload {
     }
 
     fn gone(&mut self, status: StatusCode, verdict: Option<Verdict>) {
-        if self.plan.creation.is_none() || self.tally.recreated {
-            return self.fail(Failure::Gone { status, verdict });
-        }
         // Servers differ on HEAD after completion: what was sent whole may be finished, not lost.
         if self
             .reached
@@ -281,16 +283,21 @@ impl Upload {
         {
             return self.go(Next::Reconcile(Doubt::Vanished(status)));
         }
-        self.recreate(status);
+        self.recreate(status, verdict);
     }
 
-    fn recreate(&mut self, status: StatusCode) {
+    /// Begins anew, once, where there is a way to and the source can still read its first byte.
+    fn recreate(&mut self, status: StatusCode, verdict: Option<Verdict>) {
+        if self.plan.creation.is_none() || self.tally.recreated || self.available_from > 0 {
+            return self.fail(Failure::Gone { status, verdict });
+        }
         self.tally.recreated = true;
         self.url = None;
         self.redirected = None;
         self.offset = 0;
         self.reached = None;
         self.length_told = self.plan.length != UploadLength::Deferred;
+        self.inherited = false;
         self.events.push_back(Event::Recreating { status });
         self.go(Next::Create);
     }
@@ -329,6 +336,7 @@ impl Upload {
 
     /// The answer is not a tus server's: believed the second time.
     pub(super) fn foreign(&mut self, phase: Phase, status: StatusCode, now: Now) {
+        self.redirected = None;
         self.tally.foreign += 1;
         if self.tally.foreign >= 2 {
             return self.fail(Failure::NotTus { phase, status });

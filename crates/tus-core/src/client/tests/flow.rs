@@ -179,7 +179,8 @@ fn a_chunk_that_was_kept_in_part_is_continued_from_there() {
 
 #[test]
 fn an_offset_that_cannot_be_is_not_believed() {
-    let mut bench = Bench::patching();
+    let mut bench = Bench::creating();
+    bench.answer(201, &[("location", UPLOAD)]);
     bench.answer(204, &[("upload-offset", "99")]);
     assert_eq!(
         bench.method(),

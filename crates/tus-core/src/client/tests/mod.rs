@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response};
 mod doubt;
 mod extensions;
 mod flow;
+mod mishaps;
 
 use super::*;
 use crate::chunk::{Chunk, ChunkRule};

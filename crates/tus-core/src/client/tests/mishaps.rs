@@ -1,0 +1,122 @@
+//! What the simulator found: one test per gap, by hand.
+
+use super::*;
+
+const ALIAS: &str = "https://elsewhere.example/files/1";
+
+#[test]
+fn a_redirect_holds_for_one_request() {
+    for ending in 0..3 {
+        let mut bench = Bench::patching();
+        bench.answer(307, &[("location", ALIAS)]);
+        assert_eq!(bench.sent().0.uri(), ALIAS);
+        match ending {
+            0 => bench.fault(Fault::NotSent),
+            1 => bench.answer(503, &[]),
+            _ => bench.upload.interrupted(bench.now),
+        }
+        assert_eq!(bench.sent().0.uri(), UPLOAD, "its target may be gone");
+    }
+}
+
+#[test]
+fn what_an_earlier_run_sent_may_arrive_after_the_first_question() {
+    let mut bench = Bench::patching();
+    bench.answer(423, &[]);
+    // The body of a killed process, read from a proxy's buffer: more than this run has sent.
+    bench.answer(200, &[("upload-offset", "80")]);
+    assert_eq!(bench.sent().1.chunk, Some(Chunk { start: 80, len: 20 }));
+
+    let mut bench = Bench::patching();
+    bench.answer(423, &[]);
+    bench.answer(200, &[("upload-offset", "101")]);
+    let violation = Violation::OffsetBeyond {
+        offset: 101,
+        limit: LENGTH,
+    };
+    assert_eq!(bench.failure(), Failure::Violation(violation));
+}
+
+#[test]
+fn a_source_that_cannot_go_back_is_never_begun_anew() {
+    let mut bench = Bench::patching();
+    bench.answer(204, &[("upload-offset", "40")]);
+    bench.upload.forget_below(40);
+    bench.answer(404, &[]);
+    bench.answer(404, &[]);
+    assert!(matches!(bench.failure(), Failure::Gone { .. }));
+    let begun = |event: &Event| matches!(event, Event::Recreating { .. });
+    assert!(!bench.events.iter().any(begun));
+}
+
+#[test]
+fn a_one_time_upload_that_vanishes_after_its_last_byte_is_asked_about() {
+    let sent_whole = || {
+        let mut bench = Bench::new(UploadPlan::resume(url(UPLOAD), None, LENGTH));
+        bench.answer(200, &[("upload-offset", "80")]);
+        bench.fault(Fault::MaybeSent);
+        bench.answer(410, &[]);
+        bench
+    };
+    let mut bench = sent_whole();
+    bench.reconciled(Reconciled::Complete);
+    assert!(matches!(bench.step(), Step::Done(Outcome::Finished)));
+
+    let mut bench = sent_whole();
+    bench.reconciled(Reconciled::Unknown);
+    assert!(matches!(bench.failure(), Failure::Vanished { .. }));
+
+    let mut bench = sent_whole();
+    bench.reconciled(Reconciled::Absent);
+    assert!(matches!(bench.failure(), Failure::Gone { .. }));
+}
+
+#[test]
+fn no_wish_is_too_long_to_be_reckoned_with() {
+    let waits = Duration::from_secs(30);
+    for patience in [Duration::from_secs(60), Duration::MAX] {
+        let retry = RetryPolicy::DEFAULT
+            .with_waits(waits, waits)
+            .with_patience(patience);
+        let plan = UploadPlan::resume(url(UPLOAD), None, LENGTH).with_retry(retry);
+        for status in [423, 429, 503] {
+            let mut bench = Bench::new(plan.clone());
+            bench.answer(status, &[("retry-after", "18446744073709551615")]);
+            let step = bench.upload.step(bench.now);
+            assert!(!matches!(step, Step::Send(_)), "{status}: {step:?}");
+        }
+    }
+}
+
+#[test]
+fn answers_that_make_no_sense_do_not_become_haste() {
+    let mut bench = Bench::creating();
+    bench.answer(201, &[("location", UPLOAD)]);
+    bench.answer(204, &[("upload-offset", "40")]);
+    let most = 2 * RetryPolicy::DEFAULT.max_refusals + 4;
+    for _ in 0..most {
+        // It counts from the chunk's beginning, not from the upload's.
+        bench.answer(204, &[("upload-offset", "39")]);
+        if matches!(bench.step(), Step::Done(_)) {
+            break;
+        }
+        bench.answer(200, &[("upload-offset", "40")]);
+    }
+    assert!(matches!(bench.failure(), Failure::OutOfRetries { .. }));
+    let waited = |event: &&Event| matches!(event, Event::Retry { .. });
+    assert!(bench.events.iter().filter(waited).count() >= 8);
+}
+
+#[test]
+fn to_remove_what_is_gone_never_makes_it_anew() {
+    let mut bench = Bench::patching();
+    bench.upload.interrupted(bench.now);
+    bench.upload.terminate();
+    let gone = Verdict {
+        kind: Some(VerdictKind::Gone),
+        code: None,
+        message: "not here".into(),
+    };
+    bench.judged(403, &[], Some(gone));
+    assert!(matches!(bench.step(), Step::Done(Outcome::Terminated)));
+}
