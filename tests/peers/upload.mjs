@@ -12,12 +12,17 @@
 //   --upload-url U      resume this upload instead of creating one at URL
 //   --with-upload       send the first bytes with the creation
 //   --retry-delays LIST milliseconds, comma-separated; default: no retry
+//   --deferred          read the file as a stream of unknown length, and tell the length last
+//   --stop-after N      break off once N bytes were sent, and end
+//   --terminate-after N break off once N bytes were sent, remove the upload, and end
+//   --remember FILE     keep upload URLs in FILE, and resume the one of the same source
 //
 // The JSON: {"ok":true,"url":U,"bytes":N,"aborts":N,"requests":{"POST":1,...},"headers":{...}},
 // with the headers of the last answer; or {"ok":false,"error":TEXT,"status":S,"body":B,...} and
-// exit code 1.
+// exit code 1; or, having ended early as asked, {"ok":true,"stopped":true,"url":U,...}.
 
 import fs from 'node:fs'
+import { PassThrough } from 'node:stream'
 import { parseArgs } from 'node:util'
 
 import tus from 'tus-js-client'
@@ -34,6 +39,10 @@ const { values, positionals } = parseArgs({
     'upload-url': { type: 'string' },
     'with-upload': { type: 'boolean', default: false },
     'retry-delays': { type: 'string' },
+    deferred: { type: 'boolean', default: false },
+    'stop-after': { type: 'string' },
+    'terminate-after': { type: 'string' },
+    remember: { type: 'string' },
   },
 })
 if (positionals.length !== 2) {
@@ -64,16 +73,44 @@ const finish = (code, result) => {
   process.stdout.write(`${line}\n`, () => process.exit(code))
 }
 
+let ending = false
+
 // What is sent completely cannot be broken off any more.
 const breakOff = (sent) => {
+  if (ending) return
+  const terminates = values['terminate-after'] !== undefined
+  const end = Number(values['terminate-after'] ?? values['stop-after'] ?? Number.POSITIVE_INFINITY)
+  if (sent >= end && sent < size) {
+    ending = true
+    const url = upload.url
+    upload.abort(terminates).then(
+      () => finish(0, { ok: true, stopped: true, url, bytes: sent }),
+      (error) => finish(1, { ok: false, error: error.message }),
+    )
+    return
+  }
   if (abortAfter.length === 0 || sent < abortAfter[0] || sent >= size) return
   abortAfter.shift()
   aborts += 1
   upload.abort().then(() => upload.start())
 }
 
-const upload = new tus.Upload(fs.createReadStream(path), {
+// Anything but a stream of a file hides the length.
+const file = fs.createReadStream(path)
+const source = values.deferred ? file.pipe(new PassThrough()) : file
+
+const remembering = values.remember
+  ? {
+      urlStorage: new tus.FileUrlStorage(values.remember),
+      storeFingerprintForResuming: true,
+      removeFingerprintOnSuccess: true,
+    }
+  : {}
+
+const upload = new tus.Upload(source, {
+  ...remembering,
   endpoint,
+  uploadLengthDeferred: values.deferred,
   uploadUrl: values['upload-url'] ?? null,
   chunkSize: values['chunk-size'] ? Number(values['chunk-size']) : Number.POSITIVE_INFINITY,
   parallelUploads: parallel,
@@ -115,4 +152,8 @@ const upload = new tus.Upload(fs.createReadStream(path), {
       headers: last.headers,
     }),
 })
+if (values.remember) {
+  const previous = await upload.findPreviousUploads()
+  if (previous.length > 0) upload.resumeFromPreviousUpload(previous[0])
+}
 upload.start()

@@ -13,4 +13,5 @@ mod main_job;
 mod network_loss;
 mod parts;
 mod processes;
+mod tus_js;
 mod world;
