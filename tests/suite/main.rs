@@ -12,6 +12,7 @@ mod interop;
 mod main_job;
 mod network_loss;
 mod parts;
+mod peers;
 mod processes;
 mod tus_js;
 mod world;

@@ -1,6 +1,8 @@
 //! The peer from crates.io: `tus-server`.
 
+use std::collections::BTreeSet;
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
@@ -31,6 +33,8 @@ pub struct CargoTus;
 impl Peer for CargoTus {
     /// With a slash at its end it is 404.
     const CREATION_PATH: &str = "/files";
+
+    const KEEPS_BROKEN_PATCH: bool = false;
 
     fn install() -> io::Result<PathBuf> {
         let dir = target().join("cargo");
@@ -75,29 +79,35 @@ impl Peer for CargoTus {
         line.contains("Listening on http://")
     }
 
-    /// A finished upload is `<id>/data`; of an unfinished one the path is the folder `<id>`, and
-    /// the length that of all its parts.
+    /// A finished upload is `data/<id>/data`; of an unfinished one, and of an empty one, which has
+    /// no file at all, the path is the folder `data/<id>`, and the length that of all its parts.
     fn stored_files(dir: &Path) -> io::Result<Vec<StoredFile>> {
         let data = dir.join("data");
-        let mut files = Vec::new();
-        if !data.is_dir() {
-            return Ok(files);
+        let mut ids = BTreeSet::new();
+        for entry in if_there(fs::read_dir(&data))?.into_iter().flatten() {
+            ids.insert(entry?.file_name());
         }
-        for entry in fs::read_dir(data)? {
-            let path = entry?.path();
-            let mut finished = StoredFile::of(&path, |name| name == "data")?;
-            let parts = path.join("parts");
-            if let Some(file) = finished.pop() {
-                files.push(file);
-            } else {
-                let parts = match StoredFile::of(&parts, |_| true) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-                    parts => parts?,
-                };
-                let length = parts.iter().map(|part| part.length).sum();
-                files.push(StoredFile { path, length });
+        for note in StoredFile::of(&dir.join("state"), |name| name.ends_with(".json"))? {
+            ids.extend(note.path.file_stem().map(OsStr::to_owned));
+        }
+        let stored = |id| {
+            let path = data.join(id);
+            let finished = if_there(StoredFile::of(&path, |name| name == "data"))?;
+            if let Some(file) = finished.unwrap_or_default().pop() {
+                return Ok(file);
             }
-        }
-        Ok(files)
+            let parts = if_there(StoredFile::of(&path.join("parts"), |_| true))?;
+            let length = parts.iter().flatten().map(|part| part.length).sum();
+            Ok(StoredFile { path, length })
+        };
+        ids.into_iter().map(stored).collect()
+    }
+}
+
+/// A folder that does not exist, or no longer, holds nothing.
+fn if_there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
     }
 }

@@ -18,6 +18,9 @@ pub trait Peer: 'static {
     /// Where uploads are created.
     const CREATION_PATH: &str = "/files/";
 
+    /// Whether it keeps what a PATCH has brought that breaks, instead of dropping it.
+    const KEEPS_BROKEN_PATCH: bool = true;
+
     /// Installs it unless it is there, and returns where that is. Blocks, the first time for as
     /// long as a download or a build needs.
     ///
