@@ -8,7 +8,7 @@ use crate::extension::{Extension, ServerCapabilities};
 use crate::header;
 use crate::rejection::{Meaning, Rejection};
 use crate::server::UploadInfo;
-use crate::server::decide::answer;
+use crate::server::answer::answer;
 
 /// Bytes to be written at an offset.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -34,15 +34,14 @@
 //! # Ok::<(), http::Error>(())
 //! ```
 
+mod answer;
 mod append;
 mod decide;
 #[cfg(test)]
 mod tests;
 mod upload;
 
+pub use answer::{Create, Head, Join, Options, Terminate, refusal, refusal_about};
 pub use append::{Append, ExpectedChecksum, Verifier};
-pub use decide::{
-    Create, Decision, Head, Join, Options, Server, Terminate, refusal, refusal_about,
-    requested_method,
-};
+pub use decide::{Decision, Server, requested_method};
 pub use upload::{UploadInfo, UploadKind};
