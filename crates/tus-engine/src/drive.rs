@@ -144,7 +144,7 @@ pub(crate) struct Driver {
     pub(crate) creation_in_doubt: bool,
     pub(crate) creation_url: UploadUrl,
     /// Held while this upload is the one that asks what the server offers.
-    asking: Option<OwnedMutexGuard<Known>>,
+    pub(crate) asking: Option<OwnedMutexGuard<Known>>,
     abandoned: Option<UploadUrl>,
     restarted: Option<RestartReason>,
     turn: Option<OwnedSemaphorePermit>,

@@ -22,6 +22,10 @@ use crate::event::{Event, WaitReason};
 impl Driver {
     /// Sends one request and feeds what came of it.
     pub(crate) async fn exchange(&mut self, exchange: Exchange) -> Result<(), UploadError> {
+        if exchange.phase != Phase::Options {
+            // The question got no answer: whoever comes next may ask again.
+            self.asking = None;
+        }
         self.brake(&exchange).await;
         if exchange.phase == Phase::Create {
             // Written down before it is sent: a crash from here on is a doubt, never a forgotten upload.

@@ -313,6 +313,25 @@ async fn a_small_source_takes_one_request_and_the_server_is_asked_once_what_it_o
 }
 
 #[tokio::test]
+async fn a_lost_question_for_extensions_holds_nobody_up() {
+    let sink = NullSink::start().unwrap();
+    let plan = LossPlan::default().with(1, Loss::Answer);
+    let heard = Arc::new(Heard::default());
+    let uploader = uploader(LossyTransport::new(transport(), plan))
+        .events(heard.clone())
+        .build()
+        .unwrap();
+    let gate = Arc::new(Gate::new(4 * MIB, 2 * MIB));
+    let first = uploader.upload(gate.clone(), new(&sink));
+    heard.acked(2 * MIB as u64).await;
+    let url = UploadUrl::parse(&sink.creation_url()).unwrap();
+    let second = NewUpload::new(Creation::new(url), "/footage/b");
+    uploader.upload(bytes(MIB), second).join().await.unwrap();
+    gate.release();
+    first.join().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_paused_upload_stands_still_and_goes_on_when_it_is_let() {
     let sink = NullSink::start().unwrap();
     let heard = Arc::new(Heard::default());
