@@ -245,6 +245,9 @@ impl Upload {
         now: Now,
     ) {
         let status = head.status();
+        if status.is_success() && header::is_html(head.headers()) {
+            return self.foreign(Phase::Terminate, status, now);
+        }
         if status.is_success() || matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
             self.terminated();
         } else {

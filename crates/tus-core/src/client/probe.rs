@@ -5,13 +5,17 @@ use http::Response;
 use super::event::Event;
 use super::failure::Failure;
 use super::plan::ChecksumWish;
-use super::step::Fault;
+use super::step::{Fault, Next, Now};
 use super::upload::Upload;
+use super::verdict::Verdict;
 use crate::checksum::ChecksumAlgorithm;
 use crate::chunk::Chunk;
 use crate::concat::UploadConcat;
 use crate::extension::{Extension, ServerCapabilities};
+use crate::header;
 use crate::length::UploadLength;
+use crate::rejection::{Advice, Phase, advice};
+use crate::retry::retry_after;
 
 /// Algorithms from the cheapest to the dearest, for a client that takes what is offered.
 const BY_COST: [ChecksumAlgorithm; 4] = [
@@ -26,24 +30,43 @@ const BY_COST: [ChecksumAlgorithm; 4] = [
 const CHECKSUMMED_CHUNK_BYTES: u64 = 8 * 1024 * 1024;
 
 impl Upload {
-    /// The answer to OPTIONS. One that says nothing is not a reason to stop: the creation will show what is there.
-    pub(super) fn on_probed(&mut self, head: &Response<()>) {
-        let told = head
-            .status()
+    /// The answer to OPTIONS. One that says nothing is not a reason to stop: the creation will show what is there. One that
+    /// asks to wait is no answer yet.
+    pub(super) fn on_probed(&mut self, head: &Response<()>, verdict: Option<Verdict>, now: Now) {
+        let status = head.status();
+        let later = match advice(Phase::Options, status) {
+            Advice::Throttled => true,
+            Advice::Wait => self.must_know() || retry_after(head.headers(), now.wall).is_some(),
+            Advice::WaitForLock => self.must_know(),
+            _ => self.must_know() && status.is_redirection(),
+        };
+        if later && !status.is_success() {
+            return self.refused(Phase::Options, head, verdict, now);
+        }
+        if self.must_know() && header::is_html(head.headers()) {
+            return self.foreign(Phase::Options, status, now);
+        }
+        let told = status
             .is_success()
             .then(|| ServerCapabilities::from_headers(head.headers()));
         self.probed(told.flatten());
     }
 
-    /// No answer to OPTIONS: likewise, unless nothing will ever go through.
-    pub(super) fn probe_failed(&mut self, fault: Fault) {
-        if fault == Fault::Permanent {
-            return self.fail(Failure::Permanent);
+    /// No answer to OPTIONS: likewise, unless nothing will ever go through, or nothing may without an answer.
+    pub(super) fn probe_failed(&mut self, fault: Fault, now: Now) {
+        if fault == Fault::Permanent || self.must_know() {
+            return self.faulted(Next::Probe, fault, now);
         }
         self.go(self.first);
     }
 
+    /// Whether no byte may leave before the server said what it offers.
+    fn must_know(&self) -> bool {
+        matches!(self.plan.checksum, ChecksumWish::Required(_))
+    }
+
     fn probed(&mut self, capabilities: Option<ServerCapabilities>) {
+        self.redirected = None;
         self.plan.capabilities.clone_from(&capabilities);
         self.events.push_back(Event::Probed { capabilities });
         self.go(self.first);
@@ -110,7 +133,9 @@ impl Upload {
             && length <= self.plan.chunk_rule.max_bytes
             && length <= self.chunk_cap;
         let joins = matches!(self.plan.concat, Some(UploadConcat::Final(_)));
-        (fits && self.one_request && !joins).then_some(Chunk {
+        // A digest goes with PATCH only.
+        let bare = !self.must_know();
+        (fits && self.one_request && bare && !joins).then_some(Chunk {
             start: 0,
             len: length,
         })

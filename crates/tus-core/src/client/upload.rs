@@ -174,7 +174,7 @@ impl Upload {
             return;
         };
         match next {
-            Next::Probe => self.on_probed(head),
+            Next::Probe => self.on_probed(head, verdict, now),
             Next::Terminate => self.on_terminated(head, verdict, now),
             Next::Create => self.on_created(head, verdict, now),
             Next::Sync => self.on_synced(head, verdict, now),
@@ -192,7 +192,7 @@ impl Upload {
         // A redirect holds for one request (RFC 9110, 15.4.8): its target may be what is broken.
         self.redirected = None;
         match next {
-            Next::Probe => self.probe_failed(fault),
+            Next::Probe => self.probe_failed(fault, now),
             _ => self.faulted(next, fault, now),
         }
     }

@@ -111,7 +111,11 @@ impl Upload {
         };
         match (during, fault) {
             (Next::Create, Fault::NotSent) => self.wait(reason, Next::Create, None, now),
-            (Next::Create, _) => self.go(Next::Reconcile(Doubt::LostAnswer)),
+            (Next::Create, _) => {
+                // The bytes may be what broke it, such as a proxy's limit: the next one goes without.
+                self.one_request = false;
+                self.go(Next::Reconcile(Doubt::LostAnswer));
+            }
             // The first break after progress is asked about at once: nothing says that the network is gone.
             (Next::Patch, Fault::MaybeSent | Fault::NoAnswer) if self.backoff.attempt() == 0 => {
                 self.events.push_back(Event::Retry {
@@ -341,10 +345,11 @@ impl Upload {
         if self.tally.foreign >= 2 {
             return self.fail(Failure::NotTus { phase, status });
         }
-        let next = if phase == Phase::Create {
-            Next::Create
-        } else {
-            Next::Sync
+        let next = match phase {
+            Phase::Create => Next::Create,
+            Phase::Options => Next::Probe,
+            Phase::Terminate => Next::Terminate,
+            Phase::Head | Phase::Patch => Next::Sync,
         };
         self.wait(RetryReason::Foreign, next, None, now);
     }

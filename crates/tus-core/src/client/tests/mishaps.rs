@@ -1,6 +1,7 @@
 //! What the simulator found: one test per gap, by hand.
 
 use super::*;
+use crate::extension::{Extension, ServerCapabilities};
 
 const ALIAS: &str = "https://elsewhere.example/files/1";
 
@@ -119,4 +120,77 @@ fn to_remove_what_is_gone_never_makes_it_anew() {
     };
     bench.judged(403, &[], Some(gone));
     assert!(matches!(bench.step(), Step::Done(Outcome::Terminated)));
+}
+
+#[test]
+fn a_login_page_removes_nothing() {
+    let mut bench = Bench::patching();
+    bench.upload.terminate();
+    bench.answer(200, &[("content-type", "text/html")]);
+    assert_eq!(bench.method(), Method::DELETE);
+    bench.answer(204, &[]);
+    assert!(matches!(bench.step(), Step::Done(Outcome::Terminated)));
+}
+
+const OFFERS: [(&str, &str); 3] = [
+    ("tus-version", "1.0.0"),
+    ("tus-extension", "creation,creation-with-upload,checksum"),
+    ("tus-checksum-algorithm", "sha1"),
+];
+
+#[test]
+fn where_protection_is_required_no_byte_leaves_before_it_is_known() {
+    let plan = UploadPlan::create(creation(), LENGTH)
+        .with_probe(true)
+        .with_one_request_bytes(LENGTH)
+        .with_checksum(ChecksumWish::Required(crate::ChecksumAlgorithm::Sha1));
+    let mut bench = Bench::new(plan);
+    for fault in [Fault::NotSent, Fault::MaybeSent, Fault::NoAnswer] {
+        bench.fault(fault);
+        assert_eq!(bench.method(), Method::OPTIONS, "{fault:?}");
+    }
+    bench.answer(503, &[]);
+    bench.answer(423, &[]);
+    bench.answer(200, &[("content-type", "text/html")]);
+    bench.answer(307, &[("location", "https://elsewhere.example/files/")]);
+    bench.answer(204, &OFFERS);
+    let (head, exchange) = bench.sent();
+    assert_eq!(head.uri(), ENDPOINT);
+    assert_eq!(exchange.chunk, None, "a digest goes with PATCH only");
+    bench.answer(201, &[("location", UPLOAD)]);
+    let wanted = bench.sent().1.checksum;
+    assert_eq!(wanted, Some(crate::ChecksumAlgorithm::Sha1));
+}
+
+#[test]
+fn a_question_for_extensions_keeps_announced_waits_and_needs_no_answer() {
+    let plan = UploadPlan::create(creation(), LENGTH).with_probe(true);
+    let mut bench = Bench::new(plan.clone());
+    bench.answer(429, &[("retry-after", "7")]);
+    assert!(matches!(bench.upload.step(bench.now), Step::WaitUntil(_)));
+    assert_eq!(bench.method(), Method::OPTIONS);
+    bench.answer(503, &[]);
+    assert_eq!(bench.method(), Method::POST);
+
+    let mut bench = Bench::new(plan);
+    bench.fault(Fault::NoAnswer);
+    assert_eq!(bench.method(), Method::POST);
+}
+
+#[test]
+fn a_creation_that_broke_with_its_bytes_is_repeated_without_them() {
+    let offered = ServerCapabilities {
+        extensions: [Extension::Creation, Extension::CreationWithUpload]
+            .into_iter()
+            .collect(),
+        ..ServerCapabilities::default()
+    };
+    let plan = UploadPlan::create(creation(), 40)
+        .with_capabilities(Some(offered))
+        .with_one_request_bytes(40);
+    let mut bench = Bench::new(plan);
+    assert_eq!(bench.sent().1.chunk, Some(Chunk { start: 0, len: 40 }));
+    bench.fault(Fault::MaybeSent);
+    bench.reconciled(Reconciled::Absent);
+    assert_eq!(bench.sent().1.chunk, None);
 }
