@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderName, Response};
 
 use super::event::Event;
-use super::failure::Failure;
+use super::failure::{Failure, Violation};
 use super::plan::{Start, UploadPlan};
 use super::step::{Doubt, Fault, Next, Now, Outcome, Reconciled, State, Step};
 use super::verdict::Verdict;
@@ -207,11 +207,20 @@ impl Upload {
 
     /// The answer to [`Step::Read`]: the source can be read up to `end`, and ends there if `is_end`.
     pub fn on_available(&mut self, end: u64, is_end: bool) {
-        if self.length == UploadLength::Deferred {
-            self.available_to = self.available_to.max(end);
-            if is_end {
-                self.length = UploadLength::Known(self.available_to);
-            }
+        if self.length != UploadLength::Deferred || matches!(self.state, State::Done(_)) {
+            return;
+        }
+        self.available_to = self.available_to.max(end);
+        if is_end && self.available_to < self.offset {
+            // The bytes on the server are another source's.
+            let (ours, theirs) = (self.available_to, self.offset);
+            return self.fail(Failure::Violation(Violation::LengthDiffers {
+                ours,
+                theirs,
+            }));
+        }
+        if is_end {
+            self.length = UploadLength::Known(self.available_to);
         }
     }
 

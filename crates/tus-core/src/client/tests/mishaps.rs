@@ -194,3 +194,23 @@ fn a_creation_that_broke_with_its_bytes_is_repeated_without_them() {
     bench.reconciled(Reconciled::Absent);
     assert_eq!(bench.sent().1.chunk, None);
 }
+
+#[test]
+fn a_source_that_ends_before_the_offset_is_not_the_one_that_was_sent() {
+    let mut bench = Bench::new(UploadPlan::resume(
+        url(UPLOAD),
+        None,
+        crate::UploadLength::Deferred,
+    ));
+    bench.answer(
+        200,
+        &[("upload-offset", "80"), ("upload-defer-length", "1")],
+    );
+    assert!(matches!(bench.step(), Step::Read { until: 120 }));
+    bench.upload.on_available(50, true);
+    let violation = Violation::LengthDiffers {
+        ours: 50,
+        theirs: 80,
+    };
+    assert_eq!(bench.failure(), Failure::Violation(violation));
+}
