@@ -12,6 +12,8 @@ pub mod metadata;
 pub mod rejection;
 pub mod retry;
 pub mod server;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 mod url;
 
 pub use checksum::{Checksum, ChecksumAlgorithm};

@@ -1,0 +1,185 @@
+//! What must hold when a client has ended, and which failures what happened justifies.
+
+use std::time::Duration;
+
+use crate::client::{Failure, Outcome, Violation};
+use crate::extension::Extension;
+use crate::sim::options::{Beginning, Options, Oracle};
+use crate::sim::report::{Breach, Report};
+use crate::sim::{Mishap, Pair};
+
+/// Requests that each thing that goes wrong may cost, itself included: the broken one, a question, a refusal by what is
+/// left of the broken one, and another question.
+const REQUESTS_PER_FAULT: u32 = 4;
+/// Requests that no fault has to pay for: a creation, a first question, a chunk that shrinks.
+const REQUESTS_FREE: u32 = 24;
+/// Requests that may bring nothing after the last fault, those at a held lock aside: what is late, chunks that shrink.
+const REQUESTS_LATE: u32 = 60;
+
+impl Pair {
+    /// An end must be a good one, or have its reason.
+    pub(super) fn judge(&self, options: &Options, outcome: &Outcome) -> Result<(), Breach> {
+        let Outcome::Failed(failure) = outcome else {
+            return Ok(());
+        };
+        if options.survivable {
+            return Err(Breach::new(
+                "what can be survived is survived",
+                format!("{failure:?}"),
+            ));
+        }
+        if self.justifies(options, failure) {
+            return Ok(());
+        }
+        Err(Breach::new(
+            "a failure has its reason in what happened",
+            format!("{failure:?} after {:?}", self.checker),
+        ))
+    }
+
+    fn justifies(&self, options: &Options, failure: &Failure) -> bool {
+        let seen = &self.checker;
+        let since = &seen.since;
+        let patience = options.retry.patience;
+        let last = |status: http::StatusCode| seen.last_status == Some(status.as_u16());
+        match failure {
+            Failure::AnotherWriter => since.conflicts >= 3,
+            Failure::ComeBack { after, status } => {
+                let left = patience.saturating_sub(self.world.time - since.began);
+                last(*status) && seen.wish == Some(*after) && *after > left
+            }
+            Failure::CreationUnclear => seen.unknown >= 2,
+            Failure::Credentials { status, .. } => last(*status),
+            Failure::Damaged => since.damaged > 3,
+            Failure::Gone { status, .. } => {
+                let final_one = seen.recreated || options.beginning == Beginning::OneTimeUrl;
+                let pipe = seen.available_from > 0;
+                last(*status) && (final_one || pipe)
+            }
+            Failure::NotTus { .. } => since.foreign >= 2,
+            Failure::OutOfPatience { waited, .. } => {
+                *waited >= patience && self.world.time - since.began >= patience
+            }
+            Failure::OutOfRetries { .. } => since.refusals > options.retry.max_refusals,
+            Failure::Permanent => seen.untrusted,
+            Failure::Refused { status, .. } => {
+                let offers = options.habits.offers;
+                let natural = match status.as_u16() {
+                    400 => options.wishes.deferred && !offers.has(Extension::CreationDeferLength),
+                    405 => !offers.has(Extension::Termination),
+                    413 => options.habits.body_limit.is_some(),
+                    _ => false,
+                };
+                last(*status) && (natural || options.mishaps.contains(&Mishap::Permanent))
+            }
+            Failure::Unsupported(extension) => {
+                let asks = options.wishes.probe && options.beginning != Beginning::OneTimeUrl;
+                let unknown = !asks && !options.wishes.informed;
+                let refused = options.mishaps.contains(&Mishap::Permanent);
+                !options.habits.offers.has(*extension) || unknown || refused
+            }
+            Failure::SourcePassed {
+                offset,
+                available_from,
+            } => {
+                let begins = seen.available_from;
+                *available_from == begins
+                    && *offset < begins
+                    && seen.told_or_anew() == Some(*offset)
+            }
+            Failure::Vanished { .. } => seen.all_sent && options.oracle == Oracle::Blind,
+            Failure::Violation(Violation::Rewinding) => {
+                // A record that tells more than the server has, is one loss more.
+                let hint = matches!(options.beginning, Beginning::Resumed { stored, recorded } if recorded > stored);
+                self.world.site.losses + u32::from(hint) >= 3
+            }
+            Failure::Violation(Violation::Redirect(_)) => seen.redirects > 5,
+            _ => false,
+        }
+    }
+
+    /// The number of requests, and of uploads made, is paid for by what went wrong.
+    pub(super) fn judge_counts(
+        &self,
+        report: &Report,
+        options: &Options,
+        idle_after_faults: u32,
+    ) -> Result<(), Breach> {
+        let creations = self.world.site.creations;
+        let doubts = self.checker.doubts;
+        if creations > 1 + doubts {
+            return Err(Breach::new(
+                "one creation, and one more for each reported doubt",
+                format!("{creations} creations, {doubts} doubts"),
+            ));
+        }
+        let faults = report.mishaps() + report.crashes + report.statuses(409);
+        let faults = faults + report.statuses(413) + options.falls.len() as u32;
+        let ending = report.unanswered();
+        let useful = report.confirmations + report.creations_answered;
+        // Each refusal by a held lock is followed by a question.
+        let overhead = report.requests - useful.min(report.requests);
+        let overhead = overhead.saturating_sub(2 * report.statuses(423));
+        let most = REQUESTS_FREE + REQUESTS_PER_FAULT * faults + 2 * ending;
+        if overhead > most {
+            return Err(Breach::new(
+                "the number of requests is bounded by what went wrong",
+                format!("{overhead} more than useful, at most {most} for {faults} faults"),
+            ));
+        }
+        if options.survivable && idle_after_faults > REQUESTS_LATE {
+            return Err(Breach::new(
+                "once faults stop it ends soon",
+                format!("{idle_after_faults} requests after the last fault confirmed nothing"),
+            ));
+        }
+        let most = options.faults_until + LATEST;
+        if options.survivable && self.world.time > most {
+            return Err(Breach::new(
+                "once faults stop it ends soon",
+                format!(
+                    "at {:?}, faults stopped at {:?}",
+                    self.world.time, options.faults_until
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// A removed upload is not there any more.
+    pub(super) fn judge_removal(&self, path: Option<&str>) -> Result<(), Breach> {
+        let site = &self.world.site;
+        let index = path.and_then(|path| site.named(path));
+        match index.map(|index| &site.uploads[index]) {
+            Some(upload) if !upload.removed && !upload.info.is_expired(self.world.wall()) => Err(
+                Breach::new("a removed upload is gone", "it is still on the server"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// A finished upload is the source, byte by byte, and stays so.
+    pub(super) fn judge_bytes(&self, finished: bool, path: Option<&str>) -> Result<(), Breach> {
+        if !finished {
+            return Ok(());
+        }
+        let site = &self.world.site;
+        let ours = path.and_then(|path| site.named(path));
+        let held = match ours {
+            Some(index) if site.holds_source(index) => true,
+            // Reconciled: the service found it whole, though its URL was never heard.
+            _ => (0..site.uploads.len()).any(|index| site.holds_source(index)),
+        };
+        if held {
+            Ok(())
+        } else {
+            Err(Breach::new(
+                "the bytes on the server are the source's",
+                "the client is done, the upload is not there whole",
+            ))
+        }
+    }
+}
+
+/// A wait for an answer that began among faults, sixteen times five times a minute long, and the way to the end.
+const LATEST: Duration = Duration::from_secs(3 * 3600);

@@ -1,0 +1,494 @@
+//! [`Pair`]: the two machines, joined.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::client::{
+    Creation, Event, Exchange, Fault, Now, Outcome, Reconciled, Start, Step, Upload, UploadPlan,
+};
+use crate::length::UploadLength;
+use crate::rejection::Phase;
+use crate::sim::checker::Checker;
+use crate::sim::options::{Beginning, Options, Oracle};
+use crate::sim::report::{Breach, Report};
+use crate::sim::send::Sending;
+use crate::sim::site::{ALIAS, ENDPOINT, Site};
+use crate::sim::world::{Happening, Heard, World};
+use crate::sim::{Mishap, Random};
+use crate::url::UploadUrl;
+
+/// Requests after which a run is a loop, whatever else it is.
+const MAX_REQUESTS: u32 = 20_000;
+/// How long the world goes on after the client has ended, so that what is late arrives.
+const AFTERMATH: Duration = Duration::from_secs(24 * 3600);
+
+/// A client machine and a server machine over a link that loses things, in virtual time.
+///
+/// ```
+/// use std::time::{Duration, Instant, SystemTime};
+/// use tus_core::client::Now;
+/// use tus_core::sim::{Options, Pair};
+///
+/// let base = Now { instant: Instant::now(), wall: SystemTime::UNIX_EPOCH };
+/// let report = Pair::new(Options::from_seed(7), base).run().expect("all invariants hold");
+/// assert!(report.requests > 0);
+/// ```
+#[derive(Debug)]
+pub struct Pair {
+    options: Options,
+    base: Now,
+    pub(super) world: World,
+    pub(super) checker: Checker,
+    client: Upload,
+    record: Record,
+    /// What befalls requests.
+    mishaps: Random,
+    /// Everything else.
+    random: Random,
+    report: Report,
+    idle_after_faults: u32,
+    /// When the user has the upload removed.
+    removed_at: Option<Duration>,
+}
+
+/// What a client's process would keep on its disk.
+#[derive(Debug, Clone)]
+enum Record {
+    Nothing,
+    Intent,
+    Upload { url: UploadUrl, offset: u64 },
+}
+
+impl Pair {
+    /// A pair at its start. `base` is where virtual time begins: any instant will do. Runs are alike to the last byte if
+    /// its wall clock is the same too.
+    #[must_use]
+    pub fn new(options: Options, base: Now) -> Self {
+        let mut random = Random::new(options.seed);
+        let source: Arc<[u8]> = (0..options.length).map(|_| random.draw() as u8).collect();
+        let mut site = Site::new(options.habits.clone(), Arc::clone(&source), random.split());
+        let length = options.length;
+        let mut owes = false;
+        let record = match options.beginning {
+            Beginning::Fresh => Record::Nothing,
+            Beginning::Intended { carried_out } => {
+                if carried_out {
+                    let _ = site.plant(0, options.wishes.deferred, base.wall);
+                }
+                owes = true;
+                Record::Intent
+            }
+            Beginning::Resumed { stored, recorded } => {
+                owes = true;
+                let stored = stored.min(length);
+                planted(&mut site, stored, recorded.min(length), &options, base)
+            }
+            Beginning::OneTimeUrl => {
+                owes = true;
+                planted(&mut site, 0, 0, &options, base)
+            }
+        };
+        let mut world = World::new(site, source, base.wall, random.split());
+        for (at, downtime) in &options.falls {
+            world.after(*at, Happening::Falls(*downtime));
+        }
+        let mut checker = Checker::new(&options);
+        checker.owes = owes;
+        let client = client(&options, &record, 0);
+        Self {
+            mishaps: random.split(),
+            random,
+            base,
+            world,
+            checker,
+            client,
+            record,
+            report: Report::new(&options),
+            idle_after_faults: 0,
+            removed_at: options.wishes.removed_at,
+            options,
+        }
+    }
+
+    /// Keeps a trace, for [`Breach::trace`].
+    #[must_use]
+    pub fn traced(mut self) -> Self {
+        self.world.trace = Some(Vec::new());
+        self
+    }
+
+    /// Runs to the end and tells what happened, whether or not all is well: one line each, virtual seconds first.
+    #[must_use]
+    pub fn trace(self) -> Vec<String> {
+        let mut pair = self.traced();
+        let found = pair.drive();
+        let mut lines = pair.world.trace.take().unwrap_or_default();
+        lines.extend(found.err().map(|breach| breach.to_string()));
+        lines
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// [`Breach`]: which invariant does not hold, and where.
+    pub fn run(mut self) -> Result<Report, Breach> {
+        match self.drive() {
+            Ok(()) => Ok(self.report),
+            Err(breach) => Err(Breach {
+                seed: self.options.seed,
+                trace: self.world.trace.take().unwrap_or_default(),
+                ..breach
+            }),
+        }
+    }
+
+    fn drive(&mut self) -> Result<(), Breach> {
+        let outcome = loop {
+            if self.report.requests > MAX_REQUESTS {
+                return Err(Breach::new(
+                    "the number of requests is bounded",
+                    "it is a loop",
+                ));
+            }
+            if let Some(at) = self.removed_at
+                && self.world.time >= at
+            {
+                self.removed_at = None;
+                self.client.terminate();
+                self.checker.removes();
+                self.drain()?;
+            }
+            let step = self.step()?;
+            if let Step::Send(exchange) = step {
+                self.exchange(&exchange)?;
+            } else if let Step::WaitUntil(until) = step {
+                let until = until.saturating_duration_since(self.base.instant);
+                if until <= self.world.time {
+                    return Err(Breach::new("a wait ends in the future", "it does not"));
+                }
+                self.world.pass(until, None)?;
+            } else if let Step::Done(outcome) = step {
+                break outcome;
+            } else if let Step::Read { until } = step {
+                self.read(until)?;
+            } else {
+                self.reconcile()?;
+            }
+        };
+        self.world.note(|| format!("client   ends: {outcome:?}"));
+        self.report.ended(&outcome, self.world.time);
+        self.judge(&self.options, &outcome)?;
+        self.judge_counts(&self.report, &self.options, self.idle_after_faults)?;
+        let url = self.client.url().map(|url| url.uri().path().to_owned());
+        let finished = outcome == Outcome::Finished;
+        if outcome == Outcome::Terminated {
+            self.judge_removal(url.as_deref())?;
+        }
+        self.judge_bytes(finished, url.as_deref())?;
+        while !self.world.is_idle() {
+            self.world.pass(self.world.time + AFTERMATH, None)?;
+        }
+        self.judge_bytes(finished, url.as_deref())?;
+        let reached = self.world.site.uploads.iter();
+        let complete = reached.filter(|upload| !upload.removed && upload.info.is_complete());
+        self.report.complete_uploads = complete.count() as u32;
+        self.report.creations = self.world.site.creations;
+        self.report.losses = self.world.site.losses;
+        Ok(())
+    }
+
+    /// What the client wants, asked twice: the answer must not change until it is fed.
+    fn step(&mut self) -> Result<Step, Breach> {
+        let now = self.now();
+        let step = self.client.step(now);
+        let again = self.client.step(now);
+        let same = match (&step, &again) {
+            (Step::Send(one), Step::Send(other)) => {
+                (one.phase, one.chunk, one.answer_factor, &one.url)
+                    == (other.phase, other.chunk, other.answer_factor, &other.url)
+            }
+            (Step::WaitUntil(one), Step::WaitUntil(other)) => one == other,
+            (Step::Done(one), Step::Done(other)) => one == other,
+            (one, other) => std::mem::discriminant(one) == std::mem::discriminant(other),
+        };
+        if same {
+            Ok(step)
+        } else {
+            Err(Breach::new(
+                "a step is the same until the machine is fed",
+                format!("{step:?}, then {again:?}"),
+            ))
+        }
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) -> Result<(), Breach> {
+        let time = self.world.time;
+        self.checker.agrees(self.client.offset())?;
+        self.checker.sends(exchange, time)?;
+        self.report.sent(exchange);
+        if exchange.phase == Phase::Create {
+            self.record = Record::Intent;
+        }
+        let len = exchange.chunk.map_or(0, |chunk| chunk.len);
+        let mishap = self
+            .draw(exchange.phase, len > 0)
+            .filter(|mishap| *mishap != Mishap::Redirected || !is_alias(exchange));
+        let number = self.world.number();
+        self.world.note(|| {
+            let (method, chunk) = (exchange.method(), exchange.chunk);
+            format!("client   sends {number}: {method} {chunk:?}, befallen by {mishap:?}")
+        });
+        let before = self.report.confirmations;
+        let most = if len == 0 { 0 } else { 2_000 };
+        let spread = self.random.millis(0, most);
+        let factor = exchange.answer_factor;
+        let deadline = time + spread + self.options.answer_timeout.saturating_mul(factor);
+        Sending {
+            exchange,
+            number,
+            deadline,
+            spread,
+            body_limit: self.options.habits.body_limit,
+            random: &mut self.mishaps,
+            damaged: false,
+        }
+        .send(mishap, &mut self.world);
+        let crash = (!self.time_is_up() && self.random.chance(self.options.crashes_per_mille))
+            .then(|| time + self.random.millis(0, 3_000));
+        let until = crash.map_or(deadline, |crash| crash.min(deadline));
+        let heard = match self.world.pass(until, Some(number))? {
+            Some(heard) => heard,
+            None if crash == Some(until) => {
+                self.crash();
+                return Ok(());
+            }
+            None => Heard::Fault(Fault::NoAnswer),
+        };
+        self.feed(exchange, &heard)?;
+        let idle = self.report.confirmations == before;
+        if idle && self.time_is_up() {
+            self.idle_after_faults += 1;
+            if self.checker.last_status == Some(423) {
+                // Neither it nor the question that follows counts.
+                self.idle_after_faults = self.idle_after_faults.saturating_sub(2);
+            }
+        }
+        Ok(())
+    }
+
+    fn feed(&mut self, exchange: &Exchange, heard: &Heard) -> Result<(), Breach> {
+        let now = self.now();
+        self.checker
+            .hears(exchange, heard, (self.world.time, now.wall));
+        self.world.note(|| match heard {
+            Heard::Answer(answer) => {
+                let (status, headers) = (answer.status().as_u16(), answer.headers());
+                format!("client   hears {status} {headers:?}")
+            }
+            Heard::Fault(fault) => format!("client   hears {fault:?}"),
+        });
+        match heard {
+            Heard::Answer(answer) => {
+                self.report.answered(answer.status());
+                self.client.on_response(answer, None, now);
+            }
+            Heard::Fault(fault) => {
+                self.report.faulted(*fault);
+                self.client.on_fault(*fault, now);
+            }
+        }
+        self.drain()
+    }
+
+    fn drain(&mut self) -> Result<(), Breach> {
+        while let Some(event) = self.client.poll_event() {
+            self.world.note(|| format!("client   tells {event:?}"));
+            self.checker.happened(&event, self.world.time)?;
+            self.report.happened(&event);
+            match (&event, &mut self.record) {
+                (Event::Created { url, .. }, record) => {
+                    let url = url.as_ref().clone();
+                    *record = Record::Upload { url, offset: 0 };
+                }
+                (Event::Acked { offset: acked }, Record::Upload { offset, .. }) => {
+                    // A journal merges: the newest offset need not be on the disk yet.
+                    if self.random.chance(700) {
+                        *offset = *acked;
+                    }
+                }
+                (Event::Recreating { .. }, record) => *record = Record::Intent,
+                _ => {}
+            }
+            if let (Event::Acked { offset }, Some(window)) = (&event, self.options.window_bytes) {
+                let from = offset.saturating_sub(window);
+                self.client.forget_below(from);
+                self.checker.available_from = self.checker.available_from.max(from);
+            }
+        }
+        if self.random.chance(50) {
+            // A driver that adapts.
+            let least = self.options.length / 40;
+            let most = self.options.length;
+            self.client.set_chunk_bytes(self.random.within(least, most));
+        }
+        Ok(())
+    }
+
+    /// A source of unknown length is read: somewhat further than wanted, or not so far, and at last to its end.
+    fn read(&mut self, until: u64) -> Result<(), Breach> {
+        let takes = self.random.millis(0, 3_000);
+        self.world.pass(self.world.time + takes, None)?;
+        let more = self.random.below(2 * self.options.chunk_bytes);
+        let read_to = &mut self.checker.read_to;
+        // A read that brings nothing is the end.
+        let is_end = *read_to == self.options.length || self.random.chance(300);
+        *read_to = until
+            .max(*read_to)
+            .saturating_add(more)
+            .min(self.options.length);
+        let is_end = is_end && *read_to == self.options.length;
+        self.client.on_available(*read_to, is_end);
+        self.drain()
+    }
+
+    fn reconcile(&mut self) -> Result<(), Breach> {
+        self.report.reconciles += 1;
+        let takes = self.random.millis(1, 5_000);
+        self.world.pass(self.world.time + takes, None)?;
+        let now = self.now();
+        if !self.time_is_up() && self.random.chance(50) {
+            self.client.on_fault(Fault::MaybeSent, now);
+            return self.drain();
+        }
+        let found = self.ask();
+        self.world.note(|| format!("oracle   says {found:?}"));
+        self.checker.reconciles(found);
+        self.client.on_reconciled(found, now);
+        self.drain()
+    }
+
+    /// What the service says of this client's uploads; what is doubtful is removed by asking.
+    fn ask(&mut self) -> Reconciled {
+        let lag = match self.options.oracle {
+            Oracle::Blind => return Reconciled::Unknown,
+            Oracle::Truth => Duration::ZERO,
+            Oracle::Lags(_) if self.time_is_up() => Duration::ZERO,
+            Oracle::Lags(lag) => {
+                if self.random.chance(400) {
+                    return Reconciled::Pending;
+                }
+                lag
+            }
+        };
+        let wall = self.world.wall();
+        let mut found = Reconciled::Absent;
+        for upload in &mut self.world.site.uploads {
+            let visible = upload.made + lag <= wall;
+            if !visible || upload.removed {
+                continue;
+            }
+            if upload.info.is_complete() {
+                upload.durable = upload.bytes.len();
+                found = Reconciled::Complete;
+            } else {
+                upload.removed = true;
+            }
+        }
+        found
+    }
+
+    /// The client's process dies, and another one begins with its record.
+    fn crash(&mut self) {
+        self.report.crashes += 1;
+        self.world
+            .note(|| format!("client   dies; its record: {:?}", self.record));
+        self.client = client(&self.options, &self.record, u64::from(self.report.crashes));
+        self.removed_at = self.options.wishes.removed_at;
+        self.checker.reborn(&self.options, self.world.time);
+    }
+
+    fn draw(&mut self, phase: Phase, has_body: bool) -> Option<Mishap> {
+        let chosen = self.mishaps.chance(self.options.mishaps_per_mille);
+        let which = self.mishaps.draw();
+        if !chosen || self.time_is_up() {
+            return None;
+        }
+        let mut possible = self.options.mishaps.iter().copied();
+        let count = possible
+            .clone()
+            .filter(|mishap| self.options.allows(*mishap, phase, has_body))
+            .count() as u64;
+        let mishap = possible
+            .by_ref()
+            .filter(|mishap| self.options.allows(*mishap, phase, has_body))
+            .nth(which.checked_rem(count)? as usize)?;
+        self.report.befell(mishap);
+        Some(mishap)
+    }
+
+    fn time_is_up(&self) -> bool {
+        self.world.time >= self.options.faults_until
+    }
+
+    fn now(&self) -> Now {
+        let wall = self.world.wall();
+        let ahead = Duration::from_secs(self.options.wall_ahead_secs.unsigned_abs());
+        let wall = if self.options.wall_ahead_secs < 0 {
+            wall.checked_sub(ahead).unwrap_or(SystemTime::UNIX_EPOCH)
+        } else {
+            wall + ahead
+        };
+        Now {
+            instant: self.base.instant + self.world.time,
+            wall,
+        }
+    }
+}
+
+/// Whether it was redirected already.
+fn is_alias(exchange: &Exchange) -> bool {
+    exchange.url.uri().host() == Some(ALIAS)
+}
+
+fn planted(site: &mut Site, stored: u64, recorded: u64, options: &Options, base: Now) -> Record {
+    let url = site.plant(stored, options.wishes.deferred, base.wall);
+    let url = UploadUrl::parse(&url).expect("our own URL is one");
+    Record::Upload {
+        url,
+        offset: recorded,
+    }
+}
+
+fn client(options: &Options, record: &Record, life: u64) -> Upload {
+    let endpoint = UploadUrl::parse(ENDPOINT).expect("our own URL is one");
+    let creation = Creation::new(endpoint);
+    let again = (options.beginning != Beginning::OneTimeUrl).then_some(creation.clone());
+    let wishes = options.wishes;
+    let length = if wishes.deferred {
+        UploadLength::Deferred
+    } else {
+        UploadLength::Known(options.length)
+    };
+    let plan = match record {
+        Record::Nothing => UploadPlan::create(creation, length),
+        Record::Intent => UploadPlan::create(creation, length).with_start(Start::Doubt),
+        Record::Upload { url, offset } => UploadPlan::resume(url.clone(), again, length)
+            .with_start(Start::Resume {
+                url: url.clone(),
+                offset: *offset,
+            }),
+    };
+    let offered = wishes.informed.then(|| options.habits.capabilities());
+    Upload::new(
+        plan.with_chunk_rule(options.rule)
+            .with_chunk_bytes(Some(options.chunk_bytes))
+            .with_retry(options.retry)
+            .with_capabilities(offered)
+            // A one-time URL comes without anybody to ask.
+            .with_probe(wishes.probe && options.beginning != Beginning::OneTimeUrl)
+            .with_checksum(wishes.checksum)
+            .with_one_request_bytes(wishes.one_request_bytes)
+            .with_method_override(wishes.method_override)
+            .with_seed(options.seed ^ life),
+    )
+}
