@@ -20,20 +20,21 @@ fn main() -> ExitCode {
     let mut seeds = 10_000_u64;
     let mut trace = false;
     let mut operations = false;
+    let mut understood = true;
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         let mut number = || args.next().and_then(|text| text.parse().ok());
-        let value = match arg.as_str() {
-            "--from" => number().map(|n| from = n),
-            "--seeds" => number().map(|n| seeds = n),
-            "--trace" => Some(trace = true),
-            "--operations" => Some(operations = true),
-            _ => None,
-        };
-        if value.is_none() {
-            println!("usage: sim [--seeds N] [--from SEED] [--trace] [--operations]");
-            return ExitCode::from(2);
+        match arg.as_str() {
+            "--from" => understood &= number().map(|n| from = n).is_some(),
+            "--seeds" => understood &= number().map(|n| seeds = n).is_some(),
+            "--trace" => trace = true,
+            "--operations" => operations = true,
+            _ => understood = false,
         }
+    }
+    if !understood {
+        println!("usage: sim [--seeds N] [--from SEED] [--trace] [--operations]");
+        return ExitCode::from(2);
     }
     let base = Now {
         instant: Instant::now(),

@@ -51,7 +51,6 @@ pub(super) struct Checker {
     not_before: Duration,
     pub(super) wish: Option<Duration>,
     pub(super) last_status: Option<u16>,
-    pub(super) lowest_told: Option<u64>,
     pub(super) unknown: u32,
     pub(super) redirects: u32,
     pub(super) all_sent: bool,
@@ -85,7 +84,6 @@ impl Checker {
             not_before: Duration::ZERO,
             wish: None,
             last_status: None,
-            lowest_told: None,
             unknown: 0,
             redirects: 0,
             all_sent: false,
@@ -254,7 +252,6 @@ impl Checker {
             }
             self.told = told;
             self.fresh = told;
-            self.lowest_told = told.or(self.lowest_told);
             return;
         }
         if matches!(status.as_u16(), 307 | 308) {

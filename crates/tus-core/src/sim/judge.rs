@@ -146,6 +146,22 @@ impl Pair {
         Ok(())
     }
 
+    /// Where the service can tell, and no process died with what it knew, nothing is uploaded whole a second time.
+    pub(super) fn judge_twins(&self, crashes: u32, complete: u32) -> Result<(), Breach> {
+        let options = &self.options;
+        let knows = options.oracle == Oracle::Truth && crashes == 0;
+        // An upload that goes with its creation may arrive whole after the service was asked for it.
+        let parted = options.length > 0 && options.wishes.one_request_bytes == 0;
+        let fresh = !matches!(options.beginning, Beginning::Resumed { .. });
+        if knows && parted && fresh && complete > 1 {
+            return Err(Breach::new(
+                "nothing is uploaded twice where the service can tell",
+                format!("{complete} whole uploads"),
+            ));
+        }
+        Ok(())
+    }
+
     /// A removed upload is not there any more.
     pub(super) fn judge_removal(&self, path: Option<&str>) -> Result<(), Breach> {
         let site = &self.world.site;

@@ -3,19 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::client::{
-    Creation, Event, Exchange, Fault, Now, Outcome, Reconciled, Start, Step, Upload, UploadPlan,
-};
-use crate::length::UploadLength;
+use crate::client::{Event, Exchange, Fault, Now, Outcome, Step, Upload};
 use crate::rejection::Phase;
 use crate::sim::checker::Checker;
-use crate::sim::options::{Beginning, Options, Oracle};
+use crate::sim::options::{Beginning, Options};
+use crate::sim::process::{Record, client, planted};
 use crate::sim::report::{Breach, Report};
 use crate::sim::send::Sending;
-use crate::sim::site::{ALIAS, ENDPOINT, Site};
+use crate::sim::site::{ALIAS, Site};
 use crate::sim::world::{Happening, Heard, World};
 use crate::sim::{Mishap, Random};
-use crate::url::UploadUrl;
 
 /// Requests after which a run is a loop, whatever else it is.
 const MAX_REQUESTS: u32 = 20_000;
@@ -35,28 +32,20 @@ const AFTERMATH: Duration = Duration::from_secs(24 * 3600);
 /// ```
 #[derive(Debug)]
 pub struct Pair {
-    options: Options,
+    pub(super) options: Options,
     base: Now,
     pub(super) world: World,
     pub(super) checker: Checker,
-    client: Upload,
+    pub(super) client: Upload,
     record: Record,
     /// What befalls requests.
     mishaps: Random,
     /// Everything else.
-    random: Random,
-    report: Report,
+    pub(super) random: Random,
+    pub(super) report: Report,
     idle_after_faults: u32,
     /// When the user has the upload removed.
     removed_at: Option<Duration>,
-}
-
-/// What a client's process would keep on its disk.
-#[derive(Debug, Clone)]
-enum Record {
-    Nothing,
-    Intent,
-    Upload { url: UploadUrl, offset: u64 },
 }
 
 impl Pair {
@@ -103,7 +92,10 @@ impl Pair {
             checker,
             client,
             record,
-            report: Report::new(&options),
+            report: Report {
+                runs: 1,
+                ..Report::default()
+            },
             idle_after_faults: 0,
             removed_at: options.wishes.removed_at,
             options,
@@ -190,8 +182,10 @@ impl Pair {
         }
         self.judge_bytes(finished, url.as_deref())?;
         let reached = self.world.site.uploads.iter();
-        let complete = reached.filter(|upload| !upload.removed && upload.info.is_complete());
-        self.report.complete_uploads = complete.count() as u32;
+        let whole = reached.filter(|upload| !upload.removed && upload.info.is_complete());
+        let complete = whole.count() as u32;
+        self.judge_twins(self.report.crashes, complete)?;
+        self.report.complete_uploads = complete;
         self.report.creations = self.world.site.creations;
         self.report.losses = self.world.site.losses;
         Ok(())
@@ -300,7 +294,7 @@ impl Pair {
         self.drain()
     }
 
-    fn drain(&mut self) -> Result<(), Breach> {
+    pub(super) fn drain(&mut self) -> Result<(), Breach> {
         while let Some(event) = self.client.poll_event() {
             self.world.note(|| format!("client   tells {event:?}"));
             self.checker.happened(&event, self.world.time)?;
@@ -312,9 +306,8 @@ impl Pair {
                 }
                 (Event::Acked { offset: acked }, Record::Upload { offset, .. }) => {
                     // A journal merges: the newest offset need not be on the disk yet.
-                    if self.random.chance(700) {
-                        *offset = *acked;
-                    }
+                    let written = self.random.chance(700);
+                    *offset = if written { *acked } else { *offset };
                 }
                 (Event::Recreating { .. }, record) => *record = Record::Intent,
                 _ => {}
@@ -351,52 +344,6 @@ impl Pair {
         self.drain()
     }
 
-    fn reconcile(&mut self) -> Result<(), Breach> {
-        self.report.reconciles += 1;
-        let takes = self.random.millis(1, 5_000);
-        self.world.pass(self.world.time + takes, None)?;
-        let now = self.now();
-        if !self.time_is_up() && self.random.chance(50) {
-            self.client.on_fault(Fault::MaybeSent, now);
-            return self.drain();
-        }
-        let found = self.ask();
-        self.world.note(|| format!("oracle   says {found:?}"));
-        self.checker.reconciles(found);
-        self.client.on_reconciled(found, now);
-        self.drain()
-    }
-
-    /// What the service says of this client's uploads; what is doubtful is removed by asking.
-    fn ask(&mut self) -> Reconciled {
-        let lag = match self.options.oracle {
-            Oracle::Blind => return Reconciled::Unknown,
-            Oracle::Truth => Duration::ZERO,
-            Oracle::Lags(_) if self.time_is_up() => Duration::ZERO,
-            Oracle::Lags(lag) => {
-                if self.random.chance(400) {
-                    return Reconciled::Pending;
-                }
-                lag
-            }
-        };
-        let wall = self.world.wall();
-        let mut found = Reconciled::Absent;
-        for upload in &mut self.world.site.uploads {
-            let visible = upload.made + lag <= wall;
-            if !visible || upload.removed {
-                continue;
-            }
-            if upload.info.is_complete() {
-                upload.durable = upload.bytes.len();
-                found = Reconciled::Complete;
-            } else {
-                upload.removed = true;
-            }
-        }
-        found
-    }
-
     /// The client's process dies, and another one begins with its record.
     fn crash(&mut self) {
         self.report.crashes += 1;
@@ -426,11 +373,11 @@ impl Pair {
         Some(mishap)
     }
 
-    fn time_is_up(&self) -> bool {
+    pub(super) fn time_is_up(&self) -> bool {
         self.world.time >= self.options.faults_until
     }
 
-    fn now(&self) -> Now {
+    pub(super) fn now(&self) -> Now {
         let wall = self.world.wall();
         let ahead = Duration::from_secs(self.options.wall_ahead_secs.unsigned_abs());
         let wall = if self.options.wall_ahead_secs < 0 {
@@ -448,47 +395,4 @@ impl Pair {
 /// Whether it was redirected already.
 fn is_alias(exchange: &Exchange) -> bool {
     exchange.url.uri().host() == Some(ALIAS)
-}
-
-fn planted(site: &mut Site, stored: u64, recorded: u64, options: &Options, base: Now) -> Record {
-    let url = site.plant(stored, options.wishes.deferred, base.wall);
-    let url = UploadUrl::parse(&url).expect("our own URL is one");
-    Record::Upload {
-        url,
-        offset: recorded,
-    }
-}
-
-fn client(options: &Options, record: &Record, life: u64) -> Upload {
-    let endpoint = UploadUrl::parse(ENDPOINT).expect("our own URL is one");
-    let creation = Creation::new(endpoint);
-    let again = (options.beginning != Beginning::OneTimeUrl).then_some(creation.clone());
-    let wishes = options.wishes;
-    let length = if wishes.deferred {
-        UploadLength::Deferred
-    } else {
-        UploadLength::Known(options.length)
-    };
-    let plan = match record {
-        Record::Nothing => UploadPlan::create(creation, length),
-        Record::Intent => UploadPlan::create(creation, length).with_start(Start::Doubt),
-        Record::Upload { url, offset } => UploadPlan::resume(url.clone(), again, length)
-            .with_start(Start::Resume {
-                url: url.clone(),
-                offset: *offset,
-            }),
-    };
-    let offered = wishes.informed.then(|| options.habits.capabilities());
-    Upload::new(
-        plan.with_chunk_rule(options.rule)
-            .with_chunk_bytes(Some(options.chunk_bytes))
-            .with_retry(options.retry)
-            .with_capabilities(offered)
-            // A one-time URL comes without anybody to ask.
-            .with_probe(wishes.probe && options.beginning != Beginning::OneTimeUrl)
-            .with_checksum(wishes.checksum)
-            .with_one_request_bytes(wishes.one_request_bytes)
-            .with_method_override(wishes.method_override)
-            .with_seed(options.seed ^ life),
-    )
 }

@@ -8,7 +8,7 @@ use http::StatusCode;
 
 use crate::client::{Event, Exchange, Fault, Outcome};
 use crate::rejection::Phase;
-use crate::sim::{Mishap, Options};
+use crate::sim::Mishap;
 
 /// What happened in one run, or in many.
 #[derive(Debug, Clone, Default)]
@@ -57,13 +57,6 @@ pub struct Report {
 }
 
 impl Report {
-    pub(super) fn new(_options: &Options) -> Self {
-        Self {
-            runs: 1,
-            ..Self::default()
-        }
-    }
-
     /// Adds another run's.
     pub fn add(&mut self, other: &Self) {
         self.runs += other.runs;
