@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use test_support::{ChaosProxy, Process, Random, TusNodeServer, fixtures};
+use test_support::{ChaosProxy, Process, Random, TusNodeServer, fixtures, peers};
 
 use crate::world::{MIB, PATIENCE, RESEND_BOUND, World, end, event};
 
@@ -17,6 +17,10 @@ struct Bench {
 
 impl Bench {
     async fn new() -> Self {
+        tokio::task::spawn_blocking(peers::install_all)
+            .await
+            .unwrap()
+            .unwrap();
         let world = World::new();
         let server = TusNodeServer::start(world.path("server")).await.unwrap();
         let proxy = ChaosProxy::builder(server.addr())

@@ -6,7 +6,7 @@ use serde_json::Value;
 use stream_emulator::Encoding;
 use test_support::fixtures;
 
-use crate::world::{MIB, World, emulator, run};
+use crate::world::{MIB, World, emulator, fed, run};
 
 #[tokio::test]
 async fn real_videos_arrive_byte_for_byte_and_their_ids_are_printed() {
@@ -248,20 +248,4 @@ async fn stdin_with_another_length_than_announced_is_never_finished() {
         run(fed(&command, &source)).await.expect(3);
     }
     assert!(emulator.uploads().iter().all(|upload| !upload.complete));
-}
-
-/// The command with a file as its stdin.
-fn fed(command: &std::process::Command, file: &std::path::Path) -> std::process::Command {
-    let mut shell = std::process::Command::new("sh");
-    shell
-        .args(["-c", "exec \"$@\" < \"$0\""])
-        .arg(file)
-        .arg(command.get_program())
-        .args(command.get_args());
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            shell.env(name, value);
-        }
-    }
-    shell
 }

@@ -9,7 +9,7 @@ use stream_upload::http_transport::{Body, Protocol, ReqwestTransport, Transport}
 use test_support::peers::{CargoTus, NodeTus, Peer, PeerServer, PythonTus};
 use test_support::{ChaosProxy, Direction, Process, fixtures};
 
-use crate::world::{Ended, MIB, PATIENCE, RESEND_BOUND, World, event, run};
+use crate::world::{Ended, MIB, PATIENCE, RESEND_BOUND, World, event, fed, run};
 
 /// Slow enough to be caught in the middle, fast enough to end soon.
 const RATE: u64 = 50 * MIB;
@@ -269,20 +269,4 @@ async fn parts_that_nobody_joins_are_not_made<P: Peer>(bench: Bench<P>) {
     let ended = run(bench.put(&source, &["--parts", "4"])).await.expect(0);
     assert_eq!(ended.events("parts-not-offered").len(), 1);
     bench.assert_stored_once(&source);
-}
-
-/// The command with a file as its stdin.
-fn fed(command: &Command, file: &Path) -> Command {
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", "exec \"$@\" < \"$0\""])
-        .arg(file)
-        .arg(command.get_program())
-        .args(command.get_args());
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            shell.env(name, value);
-        }
-    }
-    shell
 }

@@ -95,6 +95,22 @@ pub(crate) fn emulator() -> EmulatorBuilder {
     Emulator::builder()
 }
 
+/// The command with a file as its stdin.
+pub(crate) fn fed(command: &Command, file: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", "exec \"$@\" < \"$0\""])
+        .arg(file)
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            shell.env(name, value);
+        }
+    }
+    shell
+}
+
 /// Runs a command to its end.
 pub(crate) async fn run(command: Command) -> Ended {
     let process = Process::spawn(command).unwrap();

@@ -249,6 +249,12 @@ impl Upload {
                 if self.tally.damaged > MAX_DAMAGED {
                     return self.fail(Failure::Damaged);
                 }
+                let (wait, attempt) = (Duration::ZERO, self.tally.damaged);
+                self.events.push_back(Event::Retry {
+                    reason,
+                    wait,
+                    attempt,
+                });
                 self.go(Next::Sync);
             }
             Advice::Sync => self.mismatched(status, verdict, now),

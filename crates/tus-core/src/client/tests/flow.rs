@@ -318,6 +318,7 @@ fn a_damaged_chunk_is_sent_again_three_times() {
     }
     bench.answer(460, &[]);
     assert_eq!(bench.failure(), Failure::Damaged);
+    assert_eq!(bench.waits(), 3, "each is told");
 }
 
 #[test]
