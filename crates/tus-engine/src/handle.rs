@@ -72,12 +72,12 @@ impl UploadHandle {
 
     /// Stops it until [`unpause`](Self::unpause). Its patience does not run meanwhile; the server's expiry does.
     pub fn pause(&self) {
-        self.wish.send_replace(Wish::Pause);
+        self.want(Wish::Pause);
     }
 
     /// Lets a paused upload go on.
     pub fn unpause(&self) {
-        self.wish.send_replace(Wish::Run);
+        self.want(Wish::Run);
     }
 
     /// Stops it, and removes it from the server and from the store (TM-02).
@@ -85,12 +85,18 @@ impl UploadHandle {
     /// # Errors
     /// Why it could not be removed, such as a server without the extension. It is then stopped all the same, and kept.
     pub async fn terminate(self) -> Result<Termination, UploadError> {
-        self.wish.send_replace(Wish::Terminate);
+        self.want(Wish::Terminate);
         match self.join().await {
             Ok(report) => Ok(Termination::CameTooLate(report)),
             Err(UploadError::Terminated) => Ok(Termination::Terminated),
             Err(error) => Err(error),
         }
+    }
+
+    /// A wish that is in force already must not interrupt the request under way.
+    fn want(&self, wish: Wish) {
+        self.wish
+            .send_if_modified(|old| std::mem::replace(old, wish) != wish);
     }
 
     /// Waits for its end. Dropping this future cancels the upload.

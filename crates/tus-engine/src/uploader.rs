@@ -102,6 +102,21 @@ impl Uploader {
 }
 
 impl Shared {
+    /// Attaches what is bound to the request's origin, and nothing else. Strangers go first: each removes the headers that it
+    /// would have set, so that none is left over from a redirect.
+    pub(crate) fn attach_credentials(&self, request: &mut http::Request<Body>) {
+        let Ok(origin) = Origin::try_from(request.uri()) else {
+            return;
+        };
+        let (ours, strangers): (Vec<_>, Vec<_>) = self
+            .credentials
+            .iter()
+            .partition(|credentials| credentials.covers(&origin));
+        for credentials in strangers.into_iter().chain(ours) {
+            credentials.apply(&origin, request.headers_mut());
+        }
+    }
+
     /// What the server behind a creation URL offers, asked once.
     pub(crate) async fn capabilities(
         &self,
@@ -112,11 +127,7 @@ impl Shared {
             let mut request = http::Request::new(Body::Empty);
             *request.method_mut() = http::Method::OPTIONS;
             *request.uri_mut() = creation_url.uri().clone();
-            if let Ok(origin) = Origin::try_from(request.uri()) {
-                for credentials in &self.credentials {
-                    credentials.apply(&origin, request.headers_mut());
-                }
-            }
+            self.attach_credentials(&mut request);
             let answer = self.transport.send(request).await.ok()?;
             let told = answer
                 .status()

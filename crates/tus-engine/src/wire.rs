@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use http::header::{CONTENT_LENGTH, TRAILER};
 use http::{HeaderValue, Method, Request, Response};
 use http_transport::{
-    Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Origin, Phase as Deadline, TransportError,
+    Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Phase as Deadline, TransportError,
 };
 use tokio::time::{Instant, sleep_until};
 use tus_core::client::{Exchange, Fault, Verdict};
@@ -83,11 +83,7 @@ impl Driver {
         mut request: Request<Body>,
         factor: u32,
     ) -> Result<Response<Body>, TransportError> {
-        if let Ok(origin) = Origin::try_from(request.uri()) {
-            for credentials in &self.shared.credentials {
-                credentials.apply(&origin, request.headers_mut());
-            }
-        }
+        self.shared.attach_credentials(&mut request);
         let deadlines = self.shared.options.deadlines;
         request
             .extensions_mut()

@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http_transport::{
-    BoxFuture, Loss, LossPlan, LossyTransport, Protocol, ReqwestTransport, Transport,
+    Body, BoxFuture, Credentials, FaultKind, Loss, LossPlan, LossyTransport, Origin, Protocol,
+    ReqwestTransport, Transport, TransportError,
 };
 use resume_store::{Filter, MemoryStore, ResumeStore as _};
 use test_support::{NullSink, SinkUpload};
@@ -329,6 +330,56 @@ async fn a_lost_question_for_extensions_holds_nobody_up() {
     uploader.upload(bytes(MIB), second).join().await.unwrap();
     gate.release();
     first.join().await.unwrap();
+}
+
+#[tokio::test]
+async fn each_origin_gets_its_own_credentials_whatever_their_order() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (origin, stranger) = (
+        Origin::parse("http://127.0.0.1:1").unwrap(),
+        Origin::parse("http://127.0.0.1:2").unwrap(),
+    );
+    let bearer = |token: &str, origin| Credentials::bearer(&token.into(), origin).unwrap();
+    for credentials in [
+        [
+            bearer("ours", origin.clone()),
+            bearer("theirs", stranger.clone()),
+        ],
+        [bearer("theirs", stranger), bearer("ours", origin)],
+    ] {
+        let uploader = credentials
+            .into_iter()
+            .fold(
+                Uploader::builder(Arc::new(Seen(seen.clone()))),
+                UploaderBuilder::credentials,
+            )
+            .build()
+            .unwrap();
+        uploader
+            .capabilities(&UploadUrl::parse("http://127.0.0.1:1/files/").unwrap())
+            .await;
+    }
+    assert_eq!(*seen.lock().unwrap(), ["Bearer ours", "Bearer ours"]);
+}
+
+/// Keeps the credentials that requests carry, and answers none.
+struct Seen(Arc<Mutex<Vec<String>>>);
+
+impl Transport for Seen {
+    fn send(
+        &self,
+        request: http::Request<Body>,
+    ) -> BoxFuture<'_, Result<http::Response<Body>, TransportError>> {
+        let token = request.headers()["authorization"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        self.0.lock().unwrap().push(token);
+        Box::pin(std::future::ready(Err(TransportError::new(
+            FaultKind::Connect,
+            "nobody there",
+        ))))
+    }
 }
 
 #[tokio::test]
