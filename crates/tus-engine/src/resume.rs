@@ -49,7 +49,7 @@ pub(crate) async fn look_back(
     source: &Arc<dyn Source>,
     journal: Option<&Journal>,
 ) -> Result<Begin, UploadError> {
-    let destination = new.destination();
+    let destination = new.destination_name();
     let looked_at = Arc::clone(source);
     // Samples are read: from a disk that sleeps, that takes seconds.
     let evidence = tokio::task::spawn_blocking(move || looked_at.evidence()).await;

@@ -331,7 +331,7 @@ impl NewUpload {
         }
     }
 
-    pub(crate) fn destination(&self) -> String {
+    pub(crate) fn destination_name(&self) -> String {
         self.destination
             .clone()
             .unwrap_or_else(|| self.creation.url.endpoint_name())
