@@ -9,6 +9,7 @@
 
 mod cli;
 mod interop;
+mod library;
 mod main_job;
 mod network_loss;
 mod parts;

@@ -14,6 +14,7 @@ use tus_core::client::{
     Event as CoreEvent, Failure, Now, Outcome, RetryReason, Start, Step, Upload, UploadPlan,
     VerdictKind,
 };
+use tus_core::rejection::Phase;
 use tus_core::{ChecksumWish, UploadConcat, UploadUrl};
 
 use crate::capabilities::Known;
@@ -184,6 +185,7 @@ impl Driver {
             .with_checksum(options.checksum)
             .with_one_request_bytes(options.one_request_bytes)
             .with_concat(setup.concat)
+            .with_method_override(options.method_override)
             .with_seed(seed());
         Self {
             upload: Upload::new(plan),
@@ -234,10 +236,16 @@ impl Driver {
             if let Step::Done(outcome) = step {
                 return self.end(outcome).await;
             }
-            match wishes.unless_changed(self.take(step)).await {
-                Some(taken) => taken?,
-                // Another wish: the request under way was dropped, and its connection with it.
-                None => self.upload.interrupted(now()),
+            // A creation is seen through: dropped, it would leave a doubt whether there is an upload.
+            let creates = matches!(&step, Step::Send(exchange) if exchange.phase == Phase::Create);
+            if creates {
+                self.take(step).await?;
+            } else {
+                match wishes.unless_changed(self.take(step)).await {
+                    Some(taken) => taken?,
+                    // Another wish: the request under way was dropped, and its connection with it.
+                    None => self.upload.interrupted(now()),
+                }
             }
             while let Some(event) = self.upload.poll_event() {
                 self.handle(event).await;

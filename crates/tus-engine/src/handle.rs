@@ -26,6 +26,9 @@ use crate::uploader::Report;
 /// upload, started again, does that, in this process or another. Confirmed offsets that were not written yet are written
 /// within the commit interval; [`Uploader::flush`](crate::Uploader::flush) waits for that.
 ///
+/// A creation under way is seen through by a pause and a termination: dropped, it would leave a doubt whether there is an
+/// upload. Cancelling and dropping do not wait for it; the doubt is in the record, and settled by the next run.
+///
 /// Bytes that the kernel had taken when a request was dropped may still arrive; the server counts them, and is asked.
 #[derive(Debug)]
 pub struct UploadHandle {

@@ -30,6 +30,9 @@ pub struct UploaderOptions {
     /// Connections for one upload, where the server joins partial uploads (`concatenation`). Default 1. Every part is resumed
     /// on its own; a part has at least 1 MiB.
     pub parts: usize,
+    /// Send PATCH and DELETE as POST with `X-HTTP-Method-Override`, where something on the way does not let them pass. Default
+    /// `false`.
+    pub method_override: bool,
     /// Memory for bytes on their way, in bytes, over all uploads. Default 32 MiB. Each upload uses at most four buffers of
     /// 256 KiB, whatever its chunk size.
     pub buffer_bytes: usize,
@@ -50,6 +53,7 @@ impl Default for UploaderOptions {
             checksum: ChecksumWish::Offered,
             one_request_bytes: 1024 * 1024,
             parts: 1,
+            method_override: false,
             buffer_bytes: 32 * 1024 * 1024,
             commit_interval: Duration::from_millis(250),
             deadlines: Deadlines::default(),
@@ -97,6 +101,15 @@ impl UploaderOptions {
     pub fn with_parts(self, parts: usize) -> Self {
         Self {
             parts: parts.max(1),
+            ..self
+        }
+    }
+
+    /// Sets [`method_override`](Self::method_override).
+    #[must_use]
+    pub fn with_method_override(self, method_override: bool) -> Self {
+        Self {
+            method_override,
             ..self
         }
     }
