@@ -18,6 +18,8 @@ use crate::sim::world::Heard;
 #[derive(Debug, Default)]
 pub(super) struct Since {
     pub(super) began: Duration,
+    /// Requests since patience ended.
+    overdue: u32,
     pub(super) conflicts: u32,
     pub(super) damaged: u32,
     pub(super) foreign: u32,
@@ -121,6 +123,13 @@ impl Checker {
             return Err(Breach::new(
                 "requests without progress are separated by waits",
                 format!("{} in a row", self.hasty),
+            ));
+        }
+        self.since.overdue += u32::from(time > self.since.began + self.policy.patience);
+        if self.since.overdue > MAX_OVERDUE {
+            return Err(Breach::new(
+                "patience ends",
+                format!("nothing confirmed since {:?}", self.since.began),
             ));
         }
         let fresh = self.fresh.take();
@@ -376,5 +385,7 @@ impl Checker {
     }
 }
 
+/// Requests without a wait between them that may follow the last wait of all: a question, redirects, chunks that shrink.
+const MAX_OVERDUE: u32 = 40;
 /// Requests in a row without a wait or a confirmed byte: PATCH, HEAD and a few redirects or questions between them.
 const MAX_HASTY: u32 = 12;

@@ -380,7 +380,8 @@ fn retry(random: &mut Random, survivable: bool) -> RetryPolicy {
             .with_patience(Duration::from_secs(6 * 3600))
             .with_max_refusals(u32::MAX);
     }
+    let most_patience = random.pick(&[20_000, 120_000, 600_000, 3_600_000]);
     policy
-        .with_patience(random.millis(1_000, 3_600_000))
+        .with_patience(random.millis(1_000, most_patience))
         .with_max_refusals(random.within(0, 12) as u32)
 }

@@ -21,9 +21,8 @@ use crate::url::UploadUrl;
 
 /// Operations per seed.
 const OPERATIONS: u32 = 120;
-/// Requests that a machine may want in a row without a wait or a confirmed byte between them: redirects, sizes that are
-/// halved from 2⁶⁴ down, and a few questions.
-const MAX_HASTY: u32 = 80;
+/// Requests that a machine may want in a row without a wait or a confirmed byte between them: redirects and a few questions.
+const MAX_HASTY: u32 = 30;
 
 /// A machine with a random plan, and what happens to it.
 pub(super) fn run(random: &mut Random, base: Now, trace: &mut Vec<String>) -> Result<(), Breach> {
@@ -146,9 +145,11 @@ pub(super) fn run(random: &mut Random, base: Now, trace: &mut Vec<String>) -> Re
         }
         while let Some(event) = upload.poll_event() {
             trace.push(format!("  tells {event:?}"));
-            if matches!(event, Event::Acked { .. } | Event::Created { .. }) {
-                hasty = 0;
-            }
+            // A size can be halved so often and no more.
+            hasty = match event {
+                Event::Acked { .. } | Event::Created { .. } | Event::ChunkShrunk { .. } => 0,
+                _ => hasty,
+            };
         }
         if upload.offset() != offset {
             hasty = 0;
