@@ -14,7 +14,7 @@
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let target = Target::tus("https://tus.example/files/")?;
 //! let uploader = Uploader::builder(Arc::new(ReqwestTransport::new(Protocol::Http1)?))
-//!     .store(SledStore::open("state".as_ref())?)
+//!     .store(SledStore::open("state")?)
 //!     .build()?;
 //! let source = Arc::new(FileSource::open("footage.mov".as_ref())?);
 //! let new = NewUpload::new(Creation::new(target.creation_url().clone()), "footage.mov");
