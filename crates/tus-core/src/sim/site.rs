@@ -179,6 +179,7 @@ impl Site {
                 let complete = self.uploads[index].info.is_complete();
                 match self.habits.forgets_finished {
                     Some(status) if complete => {
+                        self.tell(index)?; // it says so of what is whole, and stays so
                         let mut gone = refusal(&Meaning::NotFound.into());
                         *gone.status_mut() = status_of(status);
                         gone
