@@ -73,7 +73,8 @@ impl ChunkRule {
     #[must_use]
     pub fn fit(&self, wanted_bytes: u64) -> u64 {
         let multiple = self.multiple_of_bytes.max(1);
-        let wanted = wanted_bytes.clamp(self.min_bytes.max(1), self.max_bytes);
+        // Not `clamp`, which panics on a rule that contradicts itself.
+        let wanted = wanted_bytes.max(self.min_bytes.max(1)).min(self.max_bytes);
         let down = wanted - wanted % multiple;
         if down >= self.min_bytes.max(1) {
             down
@@ -144,6 +145,16 @@ mod tests {
         assert_eq!(RULE.fit(u64::MAX), 96);
         assert_eq!(ChunkRule::FREE.fit(0), 1);
         assert_eq!(ChunkRule::FREE.fit(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn a_rule_that_contradicts_itself_does_not_panic() {
+        let rule = ChunkRule {
+            min_bytes: 100,
+            max_bytes: 20,
+            ..RULE
+        };
+        assert_eq!(rule.fit(50), 24);
     }
 
     #[test]
