@@ -7,6 +7,7 @@
 //! unexpected type counts as absent, and Cloudflare's error codes are handed on verbatim.
 
 pub mod client;
+mod codes;
 pub mod endpoints;
 mod envelope;
 mod error;
@@ -14,6 +15,7 @@ mod lenient;
 pub mod op;
 
 pub use client::StreamClient;
+pub use codes::{Again, ERROR_CODES, ERROR_REASONS, ErrorCode, ErrorReason};
 pub use endpoints::{Endpoint, Op};
 pub use envelope::{Envelope, Message, code};
 pub use error::Error;
