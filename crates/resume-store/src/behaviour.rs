@@ -8,7 +8,10 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tus_core::UploadUrl;
 
-use crate::{Change, Evidence, Filter, Fingerprint, Record, ResumeStore, State, StoreError};
+use crate::{
+    BLOCK_BYTES, BlockDigest, Change, Evidence, Filter, Fingerprint, Record, ResumeStore, State,
+    StoreError, TRAIL_MIN_BYTES,
+};
 
 /// Two handles on the same empty store, as two processes have them.
 pub type Pair = [Box<dyn ResumeStore>; 2];
@@ -190,6 +193,73 @@ pub fn two_handles_may_write_in_turn(pair: &Pair) {
     }
 }
 
+/// What one run noted the next one finds, and what was not noted is not known.
+pub fn a_trail_is_found_again([store, other]: &Pair) {
+    let trail = store.trail(&fingerprint(1), LONG);
+    assert_eq!(trail.get(0), None);
+    trail.note(0, digest(0));
+    trail.note(3, digest(3));
+    trail.note(LONG.div_ceil(BLOCK_BYTES), digest(9));
+    drop(trail);
+    let trail = other.trail(&fingerprint(1), LONG);
+    let known: Vec<_> = (0..LONG.div_ceil(BLOCK_BYTES) + 1)
+        .filter_map(|block| trail.get(block))
+        .collect();
+    assert_eq!(known, [digest(0), digest(3)]);
+    assert_eq!(store.trails(), [fingerprint(1)]);
+    assert_eq!(store.trail(&fingerprint(2), LONG).get(0), None);
+}
+
+/// A source of another length is another source.
+pub fn a_trail_of_another_length_is_begun_anew([store, other]: &Pair) {
+    store.trail(&fingerprint(1), LONG).note(0, digest(0));
+    assert_eq!(other.trail(&fingerprint(1), LONG + 1).get(0), None);
+    assert_eq!(store.trail(&fingerprint(1), LONG).get(0), None);
+}
+
+/// The digest of the whole is known once all blocks are, and differs by content and length.
+pub fn a_content_needs_every_block([store, _]: &Pair) {
+    let trail = store.trail(&fingerprint(1), LONG);
+    let blocks = LONG.div_ceil(BLOCK_BYTES);
+    for block in 1..blocks {
+        trail.note(block, digest(block));
+    }
+    assert_eq!(trail.content(LONG), None);
+    trail.note(0, digest(0));
+    let content = trail.content(LONG).expect("every block");
+    assert_eq!(trail.content(LONG), Some(content));
+    assert_ne!(trail.content(LONG - 1), Some(content));
+    trail.note(0, digest(1));
+    assert_ne!(trail.content(LONG), Some(content));
+}
+
+/// A trail goes with its source, over the one that was there.
+pub fn a_moved_trail_has_its_digests([store, other]: &Pair) {
+    store.trail(&fingerprint(1), LONG).note(0, digest(1));
+    store.trail(&fingerprint(2), LONG).note(0, digest(2));
+    store.move_trail(&fingerprint(1), &fingerprint(2));
+    store.move_trail(&fingerprint(3), &fingerprint(2));
+    assert_eq!(other.trails(), [fingerprint(2)]);
+    assert_eq!(other.trail(&fingerprint(2), LONG).get(0), Some(digest(1)));
+}
+
+/// Removing removes, and what is not there may be removed too.
+pub fn a_removed_trail_is_gone([store, other]: &Pair) {
+    store.trail(&fingerprint(1), LONG).note(0, digest(1));
+    other.remove_trail(&fingerprint(1));
+    other.remove_trail(&fingerprint(2));
+    assert_eq!(store.trails(), []);
+    assert_eq!(store.trail(&fingerprint(1), LONG).get(0), None);
+}
+
+/// A short source's trail serves its run and leaves nothing.
+pub fn a_short_source_leaves_no_trail([store, _]: &Pair) {
+    let trail = store.trail(&fingerprint(1), TRAIL_MIN_BYTES);
+    trail.note(31, digest(1));
+    assert_eq!(trail.get(31), Some(digest(1)));
+    assert_eq!(store.trails(), []);
+}
+
 const LIST: &[fn(&Pair)] = &[
     an_unknown_upload_has_no_record,
     a_record_comes_back_as_it_was,
@@ -202,7 +272,20 @@ const LIST: &[fn(&Pair)] = &[
     a_lease_has_one_owner,
     a_lease_does_not_lock_the_store,
     two_handles_may_write_in_turn,
+    a_trail_is_found_again,
+    a_trail_of_another_length_is_begun_anew,
+    a_content_needs_every_block,
+    a_moved_trail_has_its_digests,
+    a_removed_trail_is_gone,
+    a_short_source_leaves_no_trail,
 ];
+
+/// Of a source that leaves a trail; its last block is short.
+const LONG: u64 = TRAIL_MIN_BYTES + 1000;
+
+fn digest(block: u64) -> BlockDigest {
+    BlockDigest::of(&block.to_le_bytes())
+}
 
 fn fingerprint(n: u64) -> Fingerprint {
     Fingerprint::new("destination", n.to_string())
@@ -229,6 +312,8 @@ fn full_record() -> Record {
     let url = "https://tus.example/files/1?tusv2=true";
     record.upload_url = Some(UploadUrl::parse(url).expect("a URL"));
     record.offset = 5 << 20;
+    record.reached = 6 << 20;
+    record.content = Some([9; 16]);
     record.settings = [7; 32];
     record.tags = BTreeMap::from([("stream-media-id".to_owned(), "abc".to_owned())]);
     let evidence = std::env::current_exe()

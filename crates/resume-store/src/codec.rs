@@ -123,6 +123,29 @@ pub(crate) mod hex32 {
     }
 }
 
+/// `#[serde(with = "maybe_hex16")]`: 16 bytes as text, which may be absent.
+pub(crate) mod maybe_hex16 {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        bytes: &Option<[u8; 16]>,
+        s: S,
+    ) -> Result<S::Ok, S::Error> {
+        bytes.as_ref().map(|bytes| super::hex(bytes)).serialize(s)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        d: D,
+    ) -> Result<Option<[u8; 16]>, D::Error> {
+        let text = Option::<String>::deserialize(d)?;
+        let parse = |text: String| {
+            super::from_hex(&text).ok_or_else(|| D::Error::custom("not 32 hexadecimal digits"))
+        };
+        text.map(parse).transpose()
+    }
+}
+
 /// `#[serde(with = "millis")]`: wall-clock time as milliseconds since 1970.
 pub(crate) mod millis {
     use std::time::SystemTime;

@@ -34,6 +34,7 @@ mod record;
 mod salvage;
 mod sled;
 mod store;
+mod trail;
 mod version;
 
 pub use self::sled::SledStore;
@@ -44,3 +45,4 @@ pub use lease::Lease;
 pub use memory::MemoryStore;
 pub use record::{Change, Record, State};
 pub use store::{Filter, ResumeStore};
+pub use trail::{BLOCK_BYTES, BlockDigest, TRAIL_MIN_BYTES, Trail};

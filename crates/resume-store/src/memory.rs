@@ -4,7 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Change, Filter, Fingerprint, Holder, Lease, Record, ResumeStore, StoreError};
+use crate::trail::Kept;
+use crate::{
+    Change, Filter, Fingerprint, Holder, Lease, Record, ResumeStore, StoreError, TRAIL_MIN_BYTES,
+    Trail,
+};
 
 /// A store in memory. Clones share their records and leases, as processes share a directory: for
 /// tests, and for runs that are to leave nothing behind.
@@ -17,6 +21,8 @@ pub struct MemoryStore {
 struct Shared {
     records: BTreeMap<Fingerprint, Record>,
     leased: BTreeSet<Fingerprint>,
+    /// With the length of the source.
+    trails: BTreeMap<Fingerprint, (u64, Kept)>,
 }
 
 impl MemoryStore {
@@ -76,6 +82,33 @@ impl ResumeStore for MemoryStore {
             fingerprint: *fingerprint,
         };
         Ok(Lease::new(*fingerprint, guard))
+    }
+
+    fn trail(&self, fingerprint: &Fingerprint, length: u64) -> Trail {
+        if length <= TRAIL_MIN_BYTES {
+            return Trail::in_memory(length);
+        }
+        let mut shared = self.lock();
+        let entry = shared.trails.entry(*fingerprint).or_default();
+        if entry.0 != length {
+            *entry = (length, Kept::default());
+        }
+        Trail::kept(length, Arc::clone(&entry.1))
+    }
+
+    fn remove_trail(&self, fingerprint: &Fingerprint) {
+        self.lock().trails.remove(fingerprint);
+    }
+
+    fn move_trail(&self, from: &Fingerprint, to: &Fingerprint) {
+        let mut shared = self.lock();
+        if let Some(trail) = shared.trails.remove(from) {
+            shared.trails.insert(*to, trail);
+        }
+    }
+
+    fn trails(&self) -> Vec<Fingerprint> {
+        self.lock().trails.keys().copied().collect()
     }
 }
 

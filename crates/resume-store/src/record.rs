@@ -8,7 +8,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use tus_core::UploadUrl;
 
-use crate::codec::{from_millis, hex, hex32, maybe_millis, millis, secret_url, to_millis};
+use crate::codec::{
+    from_millis, hex, hex32, maybe_hex16, maybe_millis, millis, secret_url, to_millis,
+};
 use crate::{Evidence, Fingerprint};
 
 /// How far an upload has come.
@@ -48,6 +50,10 @@ pub struct Record {
     /// server is asked before anything is sent.
     #[serde(default)]
     pub offset: u64,
+    /// The end of the furthest chunk that any run handed to the network, acknowledged or not: at
+    /// the length, the server may have all bytes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reached: u64,
     /// Random; travels in the upload's metadata, so that a creation whose answer was lost can be
     /// found again.
     pub idempotency_key: String,
@@ -60,6 +66,10 @@ pub struct Record {
     /// What the source looked like; `None` for one that cannot be looked at twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
+    /// [`Trail::content`](crate::Trail::content) of the source once the upload is finished: a file
+    /// whose metadata changed since is still the finished one if it has the same.
+    #[serde(default, with = "maybe_hex16", skip_serializing_if = "Option::is_none")]
+    pub content: Option<[u8; 16]>,
     /// When the upload was first intended.
     #[serde(with = "millis")]
     pub created_at: SystemTime,
@@ -87,10 +97,12 @@ impl Record {
             upload_url: None,
             length: None,
             offset: 0,
+            reached: 0,
             idempotency_key: hex(&random_bytes()),
             settings: [0; 32],
             tags: BTreeMap::new(),
             evidence: None,
+            content: None,
             created_at: now,
             updated_at: now,
             expires_at: None,
@@ -107,10 +119,12 @@ impl fmt::Debug for Record {
             .field("upload_url", &self.upload_url)
             .field("length", &self.length)
             .field("offset", &self.offset)
+            .field("reached", &self.reached)
             .field("idempotency_key", &self.idempotency_key)
             .field("settings", &hex(&self.settings))
             .field("tags", &self.tags.keys())
             .field("evidence", &self.evidence.is_some())
+            .field("content", &self.content.is_some())
             .field("created_at", &self.created_at)
             .field("updated_at", &self.updated_at)
             .field("expires_at", &self.expires_at)
@@ -137,6 +151,14 @@ impl Change {
             Self::Put(fingerprint, _) | Self::Remove(fingerprint) => fingerprint,
         }
     }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands over a reference"
+)]
+fn is_zero(bytes: &u64) -> bool {
+    *bytes == 0
 }
 
 fn random_bytes() -> [u8; 16] {

@@ -12,8 +12,11 @@ use crate::house::House;
 use crate::keeper::{Ended, Keeper, Missed};
 use crate::lease::lease_file;
 use crate::open::Open;
+use crate::trail::Trails;
 use crate::version::{self, VERSION_FILE};
-use crate::{Change, Filter, Fingerprint, Lease, Record, ResumeStore, StoreError, StoreNotice};
+use crate::{
+    Change, Filter, Fingerprint, Lease, Record, ResumeStore, StoreError, StoreNotice, Trail,
+};
 
 /// A store in a directory of its own, shared by any number of processes of one user.
 ///
@@ -23,6 +26,7 @@ use crate::{Change, Filter, Fingerprint, Lease, Record, ResumeStore, StoreError,
 ///   gate.lock         held while sled is open        queue.lock   held shared by those who wait
 ///   records.sled/     the records                    records.ledger   what there should be
 ///   leases/FP.lock    held while one process drives that upload
+///   trails/FP         digests of the blocks of an unfinished upload's source
 /// ```
 ///
 /// sled stays open between calls as long as nobody else wants it. A thread that lives only while
@@ -39,6 +43,7 @@ use crate::{Change, Filter, Fingerprint, Lease, Record, ResumeStore, StoreError,
 /// With less than 1 MiB free nothing is written, since sled itself hangs on a full disk.
 pub struct SledStore {
     house: Arc<House>,
+    trails: Trails,
     inner: Mutex<Inner>,
 }
 
@@ -73,6 +78,7 @@ impl SledStore {
         private_folder(&leases(folder))?;
         Ok(Self {
             house: Arc::new(House::new(folder)),
+            trails: Trails::new(folder),
             inner: Mutex::new(Inner {
                 notices: notices.into_iter().collect(),
                 ..Inner::default()
@@ -191,6 +197,22 @@ impl ResumeStore for SledStore {
 
     fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {
         lease_file(&leases(self.folder()), fingerprint)
+    }
+
+    fn trail(&self, fingerprint: &Fingerprint, length: u64) -> Trail {
+        self.trails.open(fingerprint, length)
+    }
+
+    fn remove_trail(&self, fingerprint: &Fingerprint) {
+        self.trails.remove(fingerprint);
+    }
+
+    fn move_trail(&self, from: &Fingerprint, to: &Fingerprint) {
+        self.trails.rename(from, to);
+    }
+
+    fn trails(&self) -> Vec<Fingerprint> {
+        self.trails.list()
     }
 
     fn take_notices(&self) -> Vec<StoreNotice> {

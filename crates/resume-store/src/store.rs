@@ -1,8 +1,10 @@
 //! The trait [`ResumeStore`] and what it is asked with.
 
-use crate::{Change, Evidence, Fingerprint, Lease, Record, State, StoreError, StoreNotice};
+use std::sync::Arc;
 
-/// Keeps records. Blocking: called from one thread only.
+use crate::{Change, Evidence, Fingerprint, Lease, Record, State, StoreError, StoreNotice, Trail};
+
+/// Keeps records and trails. Blocking: call it from threads that may wait.
 ///
 /// What every store promises is listed, one function per promise, in `behaviour` (feature
 /// `testing`); run it against a new one.
@@ -38,33 +40,84 @@ pub trait ResumeStore: Send {
     /// [`StoreError::Busy`] when somebody has it.
     fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError>;
 
+    /// The trail of a source of `length` bytes. What an earlier run noted is there if the length
+    /// agrees; otherwise it is begun anew. Bring the upload's lease.
+    ///
+    /// Never fails: where nothing can be kept, and by default, the trail is off.
+    fn trail(&self, fingerprint: &Fingerprint, length: u64) -> Trail {
+        let _ = (fingerprint, length);
+        Trail::off()
+    }
+
+    /// Forgets a trail, if there is one: when its upload is finished, given up, or begun anew with
+    /// other bytes. Bring the upload's lease. Does nothing by default.
+    fn remove_trail(&self, fingerprint: &Fingerprint) {
+        let _ = fingerprint;
+    }
+
+    /// Gives the trail of `from` to `to`, over the one that `to` had: for a source that was moved.
+    /// Bring both leases. Does nothing by default.
+    fn move_trail(&self, from: &Fingerprint, to: &Fingerprint) {
+        let _ = (from, to);
+    }
+
+    /// Whose trails are kept, in order: the unfinished uploads of all but short sources. None by
+    /// default.
+    fn trails(&self) -> Vec<Fingerprint> {
+        Vec::new()
+    }
+
     /// What a person should hear of, once. Empty by default.
     fn take_notices(&self) -> Vec<StoreNotice> {
         Vec::new()
     }
 }
 
-impl<T: ResumeStore + ?Sized> ResumeStore for Box<T> {
-    fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
-        (**self).load(fingerprint)
-    }
+/// A store behind a pointer is that store.
+macro_rules! forward {
+    ($pointer:ty, $($bound:tt)+) => {
+        impl<T: $($bound)+> ResumeStore for $pointer {
+            fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
+                (**self).load(fingerprint)
+            }
 
-    fn list(&self, filter: Filter) -> Result<Vec<(Fingerprint, Record)>, StoreError> {
-        (**self).list(filter)
-    }
+            fn list(&self, filter: Filter) -> Result<Vec<(Fingerprint, Record)>, StoreError> {
+                (**self).list(filter)
+            }
 
-    fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
-        (**self).commit(changes)
-    }
+            fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+                (**self).commit(changes)
+            }
 
-    fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {
-        (**self).lease(fingerprint)
-    }
+            fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {
+                (**self).lease(fingerprint)
+            }
 
-    fn take_notices(&self) -> Vec<StoreNotice> {
-        (**self).take_notices()
-    }
+            fn trail(&self, fingerprint: &Fingerprint, length: u64) -> Trail {
+                (**self).trail(fingerprint, length)
+            }
+
+            fn remove_trail(&self, fingerprint: &Fingerprint) {
+                (**self).remove_trail(fingerprint);
+            }
+
+            fn move_trail(&self, from: &Fingerprint, to: &Fingerprint) {
+                (**self).move_trail(from, to);
+            }
+
+            fn trails(&self) -> Vec<Fingerprint> {
+                (**self).trails()
+            }
+
+            fn take_notices(&self) -> Vec<StoreNotice> {
+                (**self).take_notices()
+            }
+        }
+    };
 }
+
+forward!(Box<T>, ResumeStore + ?Sized);
+forward!(Arc<T>, ResumeStore + Sync + ?Sized);
 
 /// Which records to list. Default: all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
