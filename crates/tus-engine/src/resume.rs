@@ -130,6 +130,7 @@ fn weigh(new: &NewUpload, known: Record, mut outset: Outset) -> Begin {
                     outset.start = Start::Resume {
                         url: new.current(&url),
                         offset: known.offset,
+                        reached: 0,
                     };
                 }
                 outset.record = known;

@@ -54,7 +54,8 @@ impl Upload {
         let expires = header::upload_expires(head.headers()).ok().flatten();
         self.url = Some(url.clone());
         self.offset = 0;
-        self.reached = Some(sent.map_or(0, |chunk| chunk.end()));
+        self.reached = sent.map_or(0, |chunk| chunk.end());
+        self.located = true;
         self.events.push_back(Event::Created {
             url,
             tags: self.tags.clone(),
@@ -114,11 +115,11 @@ impl Upload {
         }
         let end = self.length.known().unwrap_or(u64::MAX);
         // What an earlier run sent of the same upload may still be arriving.
-        let limit = self
-            .reached
-            .filter(|_| !self.is_final() && !self.inherited)
-            .unwrap_or(end)
-            .min(end);
+        let limit = if self.located && !self.inherited && !self.is_final() {
+            self.reached.min(end)
+        } else {
+            end
+        };
         if offset > limit {
             return self.fail(Failure::Violation(Violation::OffsetBeyond {
                 offset,
@@ -128,8 +129,8 @@ impl Upload {
         self.redirected = None;
         self.warn_of_version(head.headers());
         self.note_expiry(head.headers());
-        let first = self.reached.is_none();
-        self.reached = self.reached.max(Some(offset));
+        let first = !std::mem::replace(&mut self.located, true);
+        self.reached = self.reached.max(offset);
         if !self.believe(offset, now) {
             return;
         }

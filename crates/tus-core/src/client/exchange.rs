@@ -36,6 +36,8 @@ pub struct Exchange {
     /// Told with a creation, or with the first PATCH after it became known (CR-04, DL-04).
     pub(super) length: Option<UploadLength>,
     pub(super) method_override: bool,
+    /// The body ends with the upload's last byte.
+    pub(super) last: bool,
 }
 
 impl Exchange {
@@ -49,6 +51,13 @@ impl Exchange {
             Phase::Patch => Method::PATCH,
             Phase::Terminate => Method::DELETE,
         }
+    }
+
+    /// Whether it carries the upload's last byte: when its answer is lost, the upload may be complete. Whoever keeps records
+    /// should have written that down ([`Upload::reached`](super::Upload::reached)) before it is sent.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.last
     }
 
     /// The request without its body, without its checksum, and without credentials: those are the sender's to attach, by

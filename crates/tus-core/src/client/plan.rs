@@ -57,6 +57,10 @@ pub enum Start {
         url: UploadUrl,
         /// The last offset that an earlier run knew of. A hint: it only decides whether a lower offset is reported.
         offset: u64,
+        /// The end of the furthest chunk that any earlier run handed out
+        /// ([`Upload::reached`](super::Upload::reached)); 0 if that is unknown. Where it covers the length, an upload that
+        /// is gone may have been completed: the service is asked before anything is created anew.
+        reached: u64,
     },
 }
 
@@ -122,7 +126,12 @@ impl UploadPlan {
         creation: Option<Creation>,
         length: impl Into<UploadLength>,
     ) -> Self {
-        Self::new(Start::Resume { url, offset: 0 }, creation, length.into())
+        let start = Start::Resume {
+            url,
+            offset: 0,
+            reached: 0,
+        };
+        Self::new(start, creation, length.into())
     }
 
     fn new(start: Start, creation: Option<Creation>, length: UploadLength) -> Self {

@@ -69,6 +69,7 @@ impl Upload {
             concat: self.concat.clone().filter(|_| creates),
             length: (creates && !joins).then_some(self.length), // CC-06
             method_override: false,
+            last: chunk.is_some(), // all of a small upload, or nothing
         })
     }
 
@@ -93,6 +94,7 @@ impl Upload {
             concat: None,
             length: tells.then_some(self.length),
             method_override: self.plan.method_override,
+            last,
         })
     }
 

@@ -56,9 +56,11 @@ pub struct Upload {
     pub(super) tags: Vec<(HeaderName, String)>,
     /// Confirmed by the server.
     pub(super) offset: u64,
-    /// The end of the furthest chunk that was handed out, or the offset that was found: no honest offset lies above it.
-    /// `None` until the first offset of this run is known.
-    pub(super) reached: Option<u64>,
+    /// The end of the furthest chunk that this or an earlier run handed out, or the offset that was found: where no earlier
+    /// run wrote, no honest offset lies above it.
+    pub(super) reached: u64,
+    /// An offset was told in this run.
+    pub(super) located: bool,
     /// An earlier run wrote to the same upload, and its last bytes may still be under way.
     pub(super) inherited: bool,
     /// The first byte that the source can still read.
@@ -94,10 +96,14 @@ impl Upload {
     /// A machine at its start. Nothing happens until [`step`](Self::step).
     #[must_use]
     pub fn new(plan: UploadPlan) -> Self {
-        let (next, url, offset) = match &plan.start {
-            Start::Create => (Next::Create, None, 0),
-            Start::Doubt => (Next::Reconcile(Doubt::Crash), None, 0),
-            Start::Resume { url, offset } => (Next::Sync, Some(Arc::new(url.clone())), *offset),
+        let (next, url, offset, reached) = match &plan.start {
+            Start::Create => (Next::Create, None, 0, 0),
+            Start::Doubt => (Next::Reconcile(Doubt::Crash), None, 0, 0),
+            Start::Resume {
+                url,
+                offset,
+                reached,
+            } => (Next::Sync, Some(Arc::new(url.clone())), *offset, *reached),
         };
         let chunk_bytes = plan
             .chunk_rule
@@ -117,7 +123,8 @@ impl Upload {
             redirected: None,
             tags: Vec::new(),
             offset,
-            reached: None,
+            reached,
+            located: false,
             inherited: matches!(plan.start, Start::Resume { .. }),
             available_from: 0,
             chunk_bytes,
@@ -158,7 +165,7 @@ impl Upload {
             State::Ready(Next::Patch) => match self.in_flight.or_else(|| self.next_chunk()) {
                 Some(chunk) => {
                     self.in_flight = Some(chunk);
-                    self.reached = self.reached.max(Some(chunk.end()));
+                    self.reached = self.reached.max(chunk.end());
                     self.ask_upload(Phase::Patch, Some(chunk))
                 }
                 None => Step::Read {
@@ -277,6 +284,14 @@ impl Upload {
         self.offset
     }
 
+    /// The end of the furthest chunk that this or an earlier run handed out. It is raised as soon as [`step`](Self::step)
+    /// hands out a chunk. A record of it that is written before the chunk leaves tells a later run, which gives it back in
+    /// [`Start::Resume`], whether an upload that is gone by then may have been completed.
+    #[must_use]
+    pub fn reached(&self) -> u64 {
+        self.reached
+    }
+
     /// Total bytes, as far as they are known by now.
     #[must_use]
     pub fn length(&self) -> UploadLength {
@@ -312,6 +327,13 @@ impl Upload {
 
     pub(super) fn fail(&mut self, failure: Failure) {
         self.state = State::Done(Outcome::Failed(failure));
+    }
+
+    /// Whether the last byte was handed out, by this or by an earlier run: the upload may be whole, whatever the server says.
+    pub(super) fn all_sent(&self) -> bool {
+        self.length
+            .known()
+            .is_some_and(|length| self.reached >= length)
     }
 
     /// Time since the last confirmed byte.

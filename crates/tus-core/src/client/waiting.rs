@@ -287,10 +287,7 @@ impl Upload {
 
     fn gone(&mut self, status: StatusCode, verdict: Option<Verdict>) {
         // Servers differ on HEAD after completion: what was sent whole may be finished, not lost.
-        if self
-            .reached
-            .is_some_and(|reached| self.length.is_complete_at(reached))
-        {
+        if self.all_sent() {
             return self.go(Next::Reconcile(Doubt::Vanished(status)));
         }
         self.recreate(status, verdict);
@@ -305,7 +302,8 @@ impl Upload {
         self.url = None;
         self.redirected = None;
         self.offset = 0;
-        self.reached = None;
+        self.reached = 0;
+        self.located = false;
         self.length_told = self.plan.length != UploadLength::Deferred;
         self.inherited = false;
         self.events.push_back(Event::Recreating { status });

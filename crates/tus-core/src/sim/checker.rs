@@ -88,7 +88,8 @@ impl Checker {
             last_status: None,
             unknown: 0,
             redirects: 0,
-            all_sent: false,
+            // Nothing to send is complete as soon as it exists.
+            all_sent: options.length == 0,
             untrusted: false,
             since: Since::default(),
             hasty: 0,

@@ -48,6 +48,7 @@ pub(super) fn client(options: &Options, record: &Record, life: u64) -> Upload {
             .with_start(Start::Resume {
                 url: url.clone(),
                 offset: *offset,
+                reached: 0,
             }),
     };
     let offered = wishes.informed.then(|| options.habits.capabilities());

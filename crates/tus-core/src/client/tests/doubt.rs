@@ -43,6 +43,36 @@ fn an_upload_that_vanishes_after_its_last_byte_is_asked_about_before_anything_is
 }
 
 #[test]
+fn an_upload_that_an_earlier_run_may_have_completed_is_asked_about_before_anything_is_created() {
+    for status in [404, 410] {
+        let mut bench = Bench::reached(LENGTH);
+        bench.answer(status, &[]);
+        bench.reconciled(Reconciled::Complete);
+        bench.assert_finished();
+
+        let mut bench = Bench::reached(LENGTH);
+        bench.answer(status, &[]);
+        bench.reconciled(Reconciled::Absent);
+        assert_eq!(bench.method(), Method::POST);
+
+        let mut bench = Bench::reached(LENGTH - 1);
+        bench.answer(status, &[]);
+        assert_eq!(bench.method(), Method::POST, "its last byte never left");
+    }
+}
+
+#[test]
+fn the_last_chunk_is_known_before_it_is_sent() {
+    let mut bench = Bench::resuming();
+    bench.answer(200, &[("upload-offset", "40")]);
+    let (_, exchange) = bench.sent();
+    assert_eq!((exchange.is_last(), bench.upload.reached()), (false, 80));
+    bench.answer(204, &[("upload-offset", "80")]);
+    let (_, exchange) = bench.sent();
+    assert_eq!((exchange.is_last(), bench.upload.reached()), (true, LENGTH));
+}
+
+#[test]
 fn a_creation_that_was_not_sent_is_sent_again_without_a_question() {
     let mut bench = Bench::creating();
     bench.fault(Fault::NotSent);

@@ -70,6 +70,16 @@ impl Bench {
         Self::new(UploadPlan::resume(url(UPLOAD), Some(creation()), LENGTH))
     }
 
+    /// A machine that resumes an upload of which an earlier run handed out all bytes below `reached`.
+    pub(super) fn reached(reached: u64) -> Self {
+        let start = Start::Resume {
+            url: url(UPLOAD),
+            offset: 0,
+            reached,
+        };
+        Self::new(UploadPlan::create(creation(), LENGTH).with_start(start))
+    }
+
     /// A machine that has just been told offset 0 by HEAD.
     pub(super) fn patching() -> Self {
         let mut bench = Self::resuming();
