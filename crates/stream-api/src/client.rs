@@ -15,7 +15,9 @@ use crate::endpoints::Op;
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::lenient;
-use crate::op::videos::{Video, VideoFilter, VideoPage};
+use crate::op::edit::VideoEdit;
+use crate::op::listing::{ListVideos, VideoPage};
+use crate::op::videos::Video;
 
 /// Where Cloudflare's own API is.
 pub const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
@@ -83,11 +85,25 @@ impl StreamClient {
         envelope.result.ok_or_else(|| missing(Op::VideosGet))
     }
 
-    /// Lists videos, one answer long.
+    /// Changes settings of one video, and answers the whole of it. Fields that the service does not
+    /// take are dropped silently there: compare the answer with what was wanted.
+    ///
+    /// # Errors
+    /// [`Error::Request`] before anything is sent, when the edit is out of [bounds](crate::bounds);
+    /// [`Error::is_not_found`] tells a video that is not there.
+    pub async fn edit_video(&self, id: &str, edit: &VideoEdit) -> Result<Video, Error> {
+        edit.check()?;
+        let body = serde_json::to_value(edit).map_err(|error| Error::Request(error.to_string()))?;
+        let envelope = self.call(Op::VideosEdit, &[id], &[], Some(&body)).await?;
+        envelope.result.ok_or_else(|| missing(Op::VideosEdit))
+    }
+
+    /// Lists videos, one answer long: newest first, up to 1,000. To go on, list once more with
+    /// [`before`](ListVideos::before) the oldest of them.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn list_videos(&self, filter: &VideoFilter) -> Result<VideoPage, Error> {
+    pub async fn list_videos(&self, filter: &ListVideos) -> Result<VideoPage, Error> {
         let envelope: Envelope<Vec<Video>> = self
             .call(Op::VideosList, &[], &filter.query(), None)
             .await?;

@@ -85,7 +85,7 @@ pub(crate) fn to_number(value: &Value) -> Option<f64> {
 pub(crate) mod time {
     use serde::{Serialize, Serializer};
 
-    use super::{Deserializer, SystemTime, Timestamp, option};
+    use super::{Deserialize, Deserializer, SystemTime, Timestamp, option};
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
@@ -94,6 +94,16 @@ pub(crate) mod time {
         Ok(text
             .and_then(|text| text.parse::<Timestamp>().ok())
             .map(SystemTime::from))
+    }
+
+    /// Not lenient at all: a time, or `null`.
+    pub(crate) fn strict<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| text.parse::<Timestamp>().map(SystemTime::from))
+            .transpose()
+            .map_err(serde::de::Error::custom)
     }
 
     #[expect(

@@ -6,6 +6,7 @@
 //! API disagree with each other and with what it answers, so an unknown field is kept, a field of an
 //! unexpected type counts as absent, and Cloudflare's error codes are handed on verbatim.
 
+pub mod bounds;
 pub mod client;
 mod codes;
 pub mod endpoints;
@@ -19,4 +20,6 @@ pub use codes::{Again, ERROR_CODES, ERROR_REASONS, ErrorCode, ErrorReason};
 pub use endpoints::{Endpoint, Op};
 pub use envelope::{Envelope, Message, code};
 pub use error::Error;
-pub use op::videos::{Video, VideoFilter, VideoPage, VideoState, VideoStatus};
+pub use op::edit::{ScheduledDeletion, VideoEdit};
+pub use op::listing::{ListVideos, VideoPage, VideoType};
+pub use op::videos::{PublicDetails, Video, VideoState, VideoStatus};

@@ -95,6 +95,8 @@ impl Entry {
 pub(crate) struct Videos {
     pub(crate) encoding: Encoding,
     all: Mutex<HashMap<String, Entry>>,
+    /// Held while a change is made and saved.
+    saving: Mutex<()>,
 }
 
 impl Videos {
@@ -106,16 +108,43 @@ impl Videos {
         Self {
             encoding,
             all: Mutex::new(all),
+            saving: Mutex::default(),
         }
     }
 
-    /// Adds or replaces a video. Blocking where there is a disk.
-    pub(crate) fn put(&self, entry: Entry, disk: Option<&Disk>) -> io::Result<()> {
+    /// Adds a video. Blocking where there is a disk.
+    pub(crate) fn add(&self, entry: Entry, disk: Option<&Disk>) -> io::Result<()> {
         if let Some(disk) = disk {
             disk.save(Kind::Video, &entry.video.uid, &entry)?;
         }
         self.lock().insert(entry.video.uid.clone(), entry);
         Ok(())
+    }
+
+    /// Changes a video, if it is there, and saves it. Where `change` refuses, it must have changed
+    /// nothing. Blocking where there is a disk.
+    pub(crate) fn change<E>(
+        &self,
+        uid: &str,
+        disk: Option<&Disk>,
+        change: impl FnOnce(&mut Video) -> Result<(), E>,
+    ) -> io::Result<Result<(), E>> {
+        // Saved in the order of the changes, and without keeping readers from the map meanwhile.
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let entry = {
+            let mut all = self.lock();
+            let Some(entry) = all.get_mut(uid) else {
+                return Ok(Ok(()));
+            };
+            if let Err(refusal) = change(&mut entry.video) {
+                return Ok(Err(refusal));
+            }
+            entry.clone()
+        };
+        if let Some(disk) = disk {
+            disk.save(Kind::Video, uid, &entry)?;
+        }
+        Ok(Ok(()))
     }
 
     /// A video of `account`. Looking at it is what moves it on with [`Encoding::Steps`].
@@ -150,28 +179,31 @@ impl Videos {
 
     /// Forgets a video. Blocking where there is a disk.
     pub(crate) fn remove(&self, uid: &str, disk: Option<&Disk>) -> io::Result<()> {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         self.lock().remove(uid);
         disk.map_or(Ok(()), |disk| disk.remove(Kind::Video, uid))
     }
 
     /// All bytes of a video are in. Blocking where there is a disk.
-    pub(crate) fn uploaded(&self, uid: &str, size: u64, disk: Option<&Disk>) -> io::Result<()> {
-        let mut all = self.lock();
-        let Some(entry) = all
-            .get_mut(uid)
-            .filter(|entry| entry.video.uploaded.is_none())
-        else {
-            return Ok(());
-        };
-        let now = SystemTime::now();
-        entry.video.uploaded = Some(now);
-        entry.video.modified = Some(now);
+    pub(crate) fn uploaded(
+        &self,
+        uid: &str,
+        size: u64,
+        now: SystemTime,
+        disk: Option<&Disk>,
+    ) -> io::Result<()> {
         #[expect(clippy::cast_precision_loss, reason = "sizes stay far below 2^53")]
         let size = size as f64;
-        entry.video.size = Some(size);
-        let entry = entry.clone();
-        drop(all);
-        disk.map_or(Ok(()), |disk| disk.save(Kind::Video, uid, &entry))
+        let told = self.change(uid, disk, |video| {
+            if video.uploaded.is_some() {
+                return Err(());
+            }
+            video.uploaded = Some(now);
+            video.modified = Some(now);
+            video.size = Some(size);
+            Ok(())
+        });
+        told.map(drop)
     }
 
     /// Whether bytes may still be sent for a video: it is there, and its time is not over.

@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use http_transport::Body;
 use serde::Serialize;
 use serde_json::Value;
-use stream_api::{Envelope, code};
+use stream_api::{Envelope, Message, code};
 use tus_core::server::refusal;
 use tus_core::{Meaning, Rejection};
 
@@ -52,6 +52,15 @@ pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
 /// A failure in Cloudflare's envelope.
 pub(crate) fn failure(status: StatusCode, code: u64, message: impl Into<String>) -> Answer {
     json(status, &Envelope::<Value>::error(code, message))
+}
+
+/// What the API says of a request that breaks one of its rules: the rule stands beside the error.
+pub(crate) fn bad_request(text: impl Into<String>) -> Answer {
+    let mut envelope = Envelope::<Value>::error(code::BAD_REQUEST, "Bad Request");
+    envelope
+        .messages
+        .push(Message::new(code::BAD_REQUEST, text));
+    json(StatusCode::BAD_REQUEST, &envelope)
 }
 
 /// What the API says of a video that is not there.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
 
 use stream_api::Video;
 use tokio::task::JoinHandle;
@@ -106,6 +106,11 @@ impl EmulatorHandle {
         InProcess::new(Arc::clone(&self.shared))
     }
 
+    /// Puts the emulator's clock forward, so that a test need not wait for an expiry or an encoding.
+    pub fn advance(&self, by: Duration) {
+        self.shared.clock.advance(by);
+    }
+
     /// What goes wrong: rows can be added while it runs.
     #[must_use]
     pub fn faults(&self) -> &Faults {
@@ -129,7 +134,7 @@ impl EmulatorHandle {
     /// All videos of all accounts, oldest first.
     #[must_use]
     pub fn videos(&self) -> Vec<VideoSnapshot> {
-        let (base, now) = (self.url(), SystemTime::now());
+        let (base, now) = (self.url(), self.shared.clock.now());
         let mut videos: Vec<_> = self
             .shared
             .videos
@@ -201,7 +206,7 @@ impl EmulatorHandle {
             shared.tasks.close();
             // Storing what is in hand takes moments; the answers that say so take one more.
             let _ = timeout(shared.options.drain, shared.tasks.wait()).await;
-            let _ = timeout(std::time::Duration::from_millis(200), self.wait()).await;
+            let _ = timeout(Duration::from_millis(200), self.wait()).await;
         }
         shared.stop_connections.cancel();
         shared.tasks.close();

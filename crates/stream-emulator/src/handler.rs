@@ -162,9 +162,9 @@ async fn dispatch(
                 Op::VideosCreateTus => {
                     return stream_path::create(shared, account, head, body, &base).await;
                 }
-                Op::VideosList => op::videos::list(shared, account, head.uri().query(), &base),
+                Op::VideosList => op::list::list(shared, account, head.uri().query(), &base),
                 Op::VideosGet => op::videos::get(shared, account, uid, &base),
-                Op::VideosEdit => op::videos::edit(shared, account, uid, body, &base).await,
+                Op::VideosEdit => op::edit::edit(shared, account, uid, body, &base).await,
                 Op::VideosDelete => op::videos::delete(shared, account, uid).await,
                 _ => answer::failure(
                     StatusCode::NOT_IMPLEMENTED,

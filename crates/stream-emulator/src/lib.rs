@@ -39,6 +39,7 @@ mod answer;
 mod append;
 mod blob;
 mod builder;
+mod clock;
 mod conn;
 mod disk;
 mod fault;

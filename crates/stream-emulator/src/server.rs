@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::Request;
 use http_body_util::BodyExt;
@@ -19,6 +19,7 @@ use tus_core::{ChecksumAlgorithm, Extension, Extensions, ServerCapabilities};
 
 use crate::account::Videos;
 use crate::builder::Options;
+use crate::clock::Clock;
 use crate::conn::{Connection, Sent, Socket};
 use crate::disk::{Disk, Kind};
 use crate::fault::Faults;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) stream: Server,
     pub(crate) uploads: Uploads,
     pub(crate) videos: Videos,
+    pub(crate) clock: Clock,
     pub(crate) faults: Faults,
     pub(crate) log: Arc<Log>,
     pub(crate) disk: Option<Disk>,
@@ -89,6 +91,7 @@ impl Shared {
             stream: stream_rules(&options),
             uploads,
             videos: Videos::new(options.encoding, entries),
+            clock: Clock::default(),
             faults: Faults::new(options.faults.clone()),
             log: Arc::new(Log::new()),
             disk,
@@ -144,7 +147,7 @@ pub(crate) async fn start(options: Options) -> io::Result<EmulatorHandle> {
             shared.completed(&upload).await;
         }
     }
-    tracing::debug!(%address, at = ?SystemTime::now(), "the emulator listens");
+    tracing::debug!(%address, "the emulator listens");
     let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
     Ok(EmulatorHandle::new(shared, address, accepting))
 }

@@ -6,14 +6,17 @@ use http::{HeaderMap, HeaderName};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use stream_api::Video;
+use stream_api::bounds::{
+    CREATOR_CHARACTERS, MAX_DURATION_SECONDS, SCHEDULED_DELETION, THUMBNAIL_TIMESTAMP_PCT,
+};
 use stream_api::op::videos::VideoInput;
 use tus_core::{Metadata, header};
 
 const UPLOAD_CREATOR: HeaderName = HeaderName::from_static("upload-creator");
-const CREATOR_CHARACTERS: usize = 64;
 /// Without `expiry`, a day, as in the documentation's webhook sample.
 const DEFAULT_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// And half an hour where a one-time URL is handed out.
+const DEFAULT_DIRECT_EXPIRY: Duration = Duration::from_secs(30 * 60);
 
 /// Reads the settings of a creation into a video without a byte. `direct` is whether a one-time URL
 /// was asked for.
@@ -34,7 +37,11 @@ pub(crate) fn read(
     video.uid = uid.to_owned();
     video.created = Some(now);
     video.modified = Some(now);
-    video.upload_expiry = now.checked_add(DEFAULT_EXPIRY);
+    video.upload_expiry = now.checked_add(if direct {
+        DEFAULT_DIRECT_EXPIRY
+    } else {
+        DEFAULT_EXPIRY
+    });
     #[expect(clippy::cast_precision_loss, reason = "sizes stay far below 2^53")]
     let size = length as f64;
     video.size = Some(size);
@@ -66,13 +73,16 @@ pub(crate) fn read(
                 video.allowed_origins = hosts.map(str::to_owned).collect();
             }
             "thumbnailtimestamppct" => {
-                let at = value.parse().ok().filter(|at| (0.0..=1.0).contains(at));
+                let at = value
+                    .parse()
+                    .ok()
+                    .filter(|at| THUMBNAIL_TIMESTAMP_PCT.contains(at));
                 video.thumbnail_timestamp_pct = Some(at.ok_or_else(|| bad(key, "0.0 to 1.0"))?);
             }
             "scheduleddeletion" => {
                 let at = time(&value).filter(|at| {
                     let ahead = at.duration_since(now).unwrap_or_default();
-                    (DAY * 30..=DAY * 1096).contains(&ahead)
+                    SCHEDULED_DELETION.contains(&ahead)
                 });
                 let wanted = "an RFC 3339 time 30 to 1096 days ahead";
                 video.scheduled_deletion = Some(at.ok_or_else(|| bad(key, wanted))?);
@@ -81,9 +91,11 @@ pub(crate) fn read(
                 let longest = value
                     .parse()
                     .ok()
-                    .filter(|longest| (1..=36_000).contains(longest));
-                let longest: u32 = longest.ok_or_else(|| bad(key, "1 to 36000"))?;
-                video.max_duration_seconds = Some(f64::from(longest));
+                    .filter(|longest| MAX_DURATION_SECONDS.contains(longest));
+                let longest = longest.ok_or_else(|| bad(key, "1 to 36000"))?;
+                #[expect(clippy::cast_precision_loss, reason = "at most 36,000")]
+                let longest = longest as f64;
+                video.max_duration_seconds = Some(longest);
             }
             "expiry" => {
                 let at = time(&value).filter(|at| *at > now);

@@ -1,12 +1,10 @@
 //! `POST …/stream`: a video is created by tus.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderName, Request, StatusCode};
+use http::{HeaderName, Request};
 use http_transport::Body;
-use stream_api::code;
 use tus_core::server::Decision;
 use tus_core::{Meaning, header};
 
@@ -37,7 +35,7 @@ pub(crate) async fn create(
         head.headers_mut().remove(CONTENT_LENGTH);
         head.headers_mut().remove(TRANSFER_ENCODING);
     }
-    let now = SystemTime::now();
+    let now = shared.clock.now();
     let create = match shared.stream.decide(&head, None, now) {
         Ok(Decision::Create(create)) => create,
         Ok(_) => return Ok(answer::refused_by_stream(&Meaning::MethodNotAllowed.into())),
@@ -50,10 +48,7 @@ pub(crate) async fn create(
     let length = create.info.length.known().unwrap_or(0);
     let video = match settings::read(&uid, length, head.headers(), direct, now) {
         Ok(video) => video,
-        Err(text) => {
-            let bad = answer::failure(StatusCode::BAD_REQUEST, code::BAD_REQUEST, text);
-            return Ok(bad);
-        }
+        Err(text) => return Ok(answer::bad_request(text)),
     };
     let (account, media) = (account.to_owned(), uid.clone());
     let (key, place, location) = if direct {
@@ -80,7 +75,7 @@ pub(crate) async fn create(
     let entry = Entry::new(account, key.clone(), video);
     let saver = Arc::clone(shared);
     let saved =
-        tokio::task::spawn_blocking(move || saver.videos.put(entry, saver.disk.as_ref())).await;
+        tokio::task::spawn_blocking(move || saver.videos.add(entry, saver.disk.as_ref())).await;
     let (Ok(Ok(())), Ok(upload)) = (
         saved,
         tus::make(shared, key, place, create.info.clone()).await,

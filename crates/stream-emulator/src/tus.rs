@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use http::{HeaderValue, Method, Request};
 use http_transport::Body;
@@ -33,7 +32,7 @@ pub(crate) async fn on_creation_url(
     body: &mut Option<Body>,
     base: &str,
 ) -> Outcome {
-    match shared.files.decide(head, None, SystemTime::now()) {
+    match shared.files.decide(head, None, shared.clock.now()) {
         Ok(Decision::Options(options)) => Ok(answer::empty(options.done())),
         Ok(Decision::Create(create)) => {
             let Ok(key) = id::new() else {
@@ -77,7 +76,7 @@ pub(crate) async fn on_upload_url(
     };
     let asks_options = requested_method(head).is_ok_and(|method| method == Method::OPTIONS);
     let Some(upload) = upload.as_ref().filter(|_| !asks_options) else {
-        return Ok(match server.decide(head, None, SystemTime::now()) {
+        return Ok(match server.decide(head, None, shared.clock.now()) {
             Ok(Decision::Options(options)) => answer::empty(options.done()),
             // A creation belongs to the creation URL.
             Ok(_) => refuse(&Meaning::MethodNotAllowed.into()),
@@ -132,9 +131,9 @@ fn decide(
     head: &Request<()>,
     info: &UploadInfo,
 ) -> Result<Decision, Rejection> {
-    let decision = server.decide(head, Some(info), SystemTime::now())?;
+    let decision = server.decide(head, Some(info), shared.clock.now())?;
     if let Some(uid) = upload.place.uid() {
-        shared.videos.check_open(uid, SystemTime::now())?;
+        shared.videos.check_open(uid, shared.clock.now())?;
         if let Decision::Append(append) = &decision {
             check_chunk(shared, append, info)?;
         }
@@ -282,7 +281,7 @@ async fn joined(shared: &Arc<Shared>, join: &Join, base: &str) -> Answer {
         .iter()
         .map(|upload| upload.as_ref().map(|it| it.info().clone()))
         .collect();
-    let info = match join.check(infos.iter().map(Option::as_ref), SystemTime::now()) {
+    let info = match join.check(infos.iter().map(Option::as_ref), shared.clock.now()) {
         Ok(info) => info,
         Err(rejection) => return answer::refused(&rejection),
     };
@@ -429,7 +428,11 @@ impl Shared {
         if let Some(uid) = upload.place.uid() {
             let size = upload.info().offset;
             let (shared, uid) = (Arc::clone(self), uid.to_owned());
-            let saving = move || shared.videos.uploaded(&uid, size, shared.disk.as_ref());
+            let now = self.clock.now();
+            let saving = move || {
+                let videos = &shared.videos;
+                videos.uploaded(&uid, size, now, shared.disk.as_ref())
+            };
             if let Ok(Err(error)) = tokio::task::spawn_blocking(saving).await {
                 tracing::warn!(%error, "the state of a video cannot be saved");
             }

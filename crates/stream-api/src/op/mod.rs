@@ -1,3 +1,5 @@
 //! The types of each group of operations.
 
+pub mod edit;
+pub mod listing;
 pub mod videos;

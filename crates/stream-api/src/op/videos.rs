@@ -1,4 +1,4 @@
-//! Videos: what the API says of one, and how a listing is narrowed.
+//! Videos: what the API says of one.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::lenient::{self, to_text};
+use crate::lenient;
 
 /// A video. Every field may be absent from an answer; what is not known here is kept in
 /// [`other`](Self::other).
@@ -104,6 +104,12 @@ pub struct Video {
         skip_serializing_if = "Option::is_none"
     )]
     pub preview: Option<String>,
+    /// What the page that plays it shows.
+    #[serde(
+        deserialize_with = "lenient::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub public_details: Option<PublicDetails>,
     /// Where the manifests are.
     #[serde(
         deserialize_with = "lenient::option",
@@ -325,62 +331,26 @@ pub struct Playback {
     pub dash: String,
 }
 
-/// What narrows a listing. The default is everything, newest first, up to 1,000.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What the page that plays a video shows.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
-pub struct VideoFilter {
-    /// Created after this time.
-    pub after: Option<SystemTime>,
-    /// Created before this time.
-    pub before: Option<SystemTime>,
-    /// Oldest first. Default: newest first.
-    pub asc: bool,
-    /// Of this creator.
-    pub creator: Option<String>,
-    /// Also count them all: [`VideoPage::total`].
-    pub include_counts: bool,
-    /// Videos at most, 1 to 1,000. Default 1,000.
-    pub limit: Option<u32>,
-    /// With this in the name. Cloudflare's index follows creations slowly.
-    pub search: Option<String>,
-    /// In this state.
-    pub status: Option<VideoState>,
-    /// With exactly this name.
-    pub video_name: Option<String>,
-}
-
-impl VideoFilter {
-    /// The query, without what is left at its default.
-    #[must_use]
-    pub fn query(&self) -> Vec<(&'static str, String)> {
-        let mut query = Vec::new();
-        let mut add = |name, value: Option<String>| query.extend(value.map(|value| (name, value)));
-        add("after", self.after.and_then(to_text));
-        add("before", self.before.and_then(to_text));
-        add("asc", self.asc.then(|| "true".to_owned()));
-        add("creator", self.creator.clone());
-        add(
-            "include_counts",
-            self.include_counts.then(|| "true".to_owned()),
-        );
-        add("limit", self.limit.map(|limit| limit.to_string()));
-        add("search", self.search.clone());
-        add("status", self.status.as_ref().map(ToString::to_string));
-        add("video_name", self.video_name.clone());
-        query
-    }
-}
-
-/// A listing.
-#[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub struct VideoPage {
-    /// The videos.
-    pub videos: Vec<Video>,
-    /// How many fit the filter in all, if it was asked for. Absent for an empty list.
-    pub total: Option<u64>,
-    /// How many this answer could hold.
-    pub range: Option<u64>,
+pub struct PublicDetails {
+    /// Where the channel is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_link: Option<String>,
+    /// The URL of a picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logo: Option<String>,
+    /// What is shared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_link: Option<String>,
+    /// The title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Fields that are not known here, verbatim.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 #[cfg(test)]
@@ -428,21 +398,5 @@ mod tests {
         assert!(video.created.is_some() && video.modified.is_none());
         assert_eq!(video.state(), VideoState::Unknown("dreaming".into()));
         assert_eq!(video.other["clippedFrom"], "b");
-    }
-
-    #[test]
-    fn a_filter_names_only_what_was_asked_for() {
-        assert!(VideoFilter::default().query().is_empty());
-        let filter = VideoFilter {
-            status: Some(VideoState::PendingUpload),
-            after: Some(SystemTime::UNIX_EPOCH),
-            ..VideoFilter::default()
-        };
-        let query = filter.query();
-        assert_eq!(
-            query[0],
-            ("after", "1970-01-01T00:00:00.000000Z".to_owned())
-        );
-        assert_eq!(query[1], ("status", "pendingupload".to_owned()));
     }
 }

@@ -1,3 +1,5 @@
-//! The operations of the API, one file per group as in `stream-api`.
+//! The API's operations, by group.
 
+pub(crate) mod edit;
+pub(crate) mod list;
 pub(crate) mod videos;
