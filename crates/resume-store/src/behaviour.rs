@@ -50,6 +50,28 @@ pub fn a_record_comes_back_as_it_was([store, other]: &Pair) {
     }
 }
 
+/// A finished record answers a second run, and holds no more than that.
+pub fn a_finished_record_is_kept_without_its_secret([store, other]: &Pair) {
+    let mut record = full_record();
+    record.finish(Some([3; 16]));
+    let full = full_record();
+    assert_eq!((record.state, record.reached), (State::Finished, 0));
+    assert_eq!((record.content, record.expires_at), (Some([3; 16]), None));
+    assert_eq!((&record.tags, &record.upload_url), (&full.tags, &None));
+    assert_eq!(
+        (record.settings, &record.evidence),
+        (full.settings, &full.evidence)
+    );
+    put(store, 1, &record);
+    assert_eq!(load(other, 1), Some(record));
+
+    // Elsewhere than at Stream the URL is the only name.
+    let mut nameless = full_record();
+    nameless.tags.clear();
+    nameless.finish(None);
+    assert_eq!(nameless.upload_url, full.upload_url);
+}
+
 /// A second record of the same upload takes the place of the first.
 pub fn a_later_record_replaces_an_earlier_one([store, other]: &Pair) {
     let mut record = full_record();
@@ -263,6 +285,7 @@ pub fn a_short_source_leaves_no_trail([store, _]: &Pair) {
 const LIST: &[fn(&Pair)] = &[
     an_unknown_upload_has_no_record,
     a_record_comes_back_as_it_was,
+    a_finished_record_is_kept_without_its_secret,
     a_later_record_replaces_an_earlier_one,
     a_removed_record_is_gone,
     the_last_change_in_a_commit_decides,

@@ -71,6 +71,20 @@ pub enum StoreError {
         /// The newest format that can be read.
         supported: u32,
     },
+    /// The store is older than anything this version can read.
+    #[error(
+        "{} has format {found}, this version reads {supported} and later; open it with an older \
+         version first, or choose another state directory",
+        path.display()
+    )]
+    Older {
+        /// The version file.
+        path: PathBuf,
+        /// The format found.
+        found: u32,
+        /// The oldest format that can be read.
+        supported: u32,
+    },
     /// The folder cannot be used safely, or not at all, by this user.
     #[error("{} cannot be used as it is: {what}", path.display())]
     Permission {
@@ -92,6 +106,7 @@ impl StoreError {
             | Self::LeaseLost { path }
             | Self::LocksUnsupported { path }
             | Self::Newer { path, .. }
+            | Self::Older { path, .. }
             | Self::Permission { path, .. } => path,
         }
     }

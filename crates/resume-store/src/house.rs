@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use crate::codec::to_millis;
@@ -12,11 +13,15 @@ use crate::gate::Entry;
 use crate::ledger::{Figures, Ledger};
 use crate::open::Open;
 use crate::salvage::{self, Found};
-use crate::{StoreError, StoreNotice, version};
+use crate::{Record, StoreError, StoreNotice, version};
 
 /// A state directory.
 pub(crate) struct House {
     folder: PathBuf,
+    /// The records were counted once by this process.
+    counted: AtomicBool,
+    /// Something was amiss with the database when it was open last: do not trust it again.
+    suspect: AtomicBool,
 }
 
 /// The open database, and whatever is to be said about opening it.
@@ -29,20 +34,28 @@ impl House {
     pub(crate) fn new(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
+            counted: AtomicBool::new(false),
+            suspect: AtomicBool::new(false),
         }
+    }
+
+    /// Has the next [`open`](Self::open) begin anew, whatever the count says.
+    pub(crate) fn suspect(&self) {
+        self.suspect.store(true, Ordering::Release);
     }
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Passes the gate and opens the database.
+    /// Passes the gate, opens the database, and brings an older format up to date.
     ///
-    /// `thorough` counts all records; otherwise the figures stored with them must do. `suspect`
-    /// begins it anew whatever the count says.
-    pub(crate) fn open(&self, thorough: bool, suspect: bool) -> Result<Opened, StoreError> {
+    /// The first time all records are counted; later the figures stored with them must do.
+    pub(crate) fn open(&self) -> Result<Opened, StoreError> {
         let entry = Entry::wait(&self.folder)?;
-        version::check(&self.folder)?;
+        let is_current = version::check(&self.folder)? == version::CURRENT;
+        let suspect = self.suspect.load(Ordering::Acquire);
+        let thorough = suspect || !is_current || !self.counted.load(Ordering::Acquire);
         self.finish_swap()?;
         let existed = self.records().exists();
         // sled hangs on a full disk, and what it began there would be taken for damage.
@@ -71,13 +84,11 @@ impl House {
                 (database, figures, notice)
             }
             (Verdict::Bloated(figures), Some(database)) => {
-                let mut found = collect(&database);
-                found.retain(|_, frame| frame.record.is_some());
-                drop(database);
-                let old = self.old();
-                let rewritten = self.rewrite(&mut ledger, found, figures.sequence, &old)?;
-                remove_all(&old)?;
-                (rewritten.0, rewritten.1, None)
+                let (database, figures) = match self.has_room_to_renew(&database) {
+                    true => self.renew(&mut ledger, database, figures)?,
+                    false => (database, figures),
+                };
+                (database, figures, None)
             }
             (Verdict::Damaged(what), database) => {
                 self.room_or_full(&what, false)?;
@@ -90,6 +101,20 @@ impl House {
                 });
             }
         };
+        let (database, figures) = if is_current {
+            (database, figures)
+        } else if self.has_room_to_renew(&database) {
+            let renewed = self.renew(&mut ledger, database, figures)?;
+            // Last: a crash before this only has it done once more.
+            version::write(&self.folder)?;
+            renewed
+        } else {
+            return Err(StoreError::Full {
+                path: self.folder.clone(),
+            });
+        };
+        self.counted.store(true, Ordering::Release);
+        self.suspect.store(false, Ordering::Release);
         let open = Open {
             database,
             ledger,
@@ -178,6 +203,30 @@ impl House {
         Ok((database, figures, Some(notice)))
     }
 
+    /// Writes all records, as the present format has them, into a new database and drops the old
+    /// one. Nothing outdated remains, secrets of finished uploads neither.
+    fn renew(
+        &self,
+        ledger: &mut Ledger,
+        database: Database,
+        figures: Figures,
+    ) -> Result<(Database, Figures), StoreError> {
+        let mut found = collect(&database);
+        drop(database);
+        found.retain(|_, frame| frame.record.is_some());
+        let records = found.values_mut().filter_map(|frame| frame.record.as_mut());
+        records.for_each(Record::shrink);
+        let old = self.old();
+        let renewed = self.rewrite(ledger, found, figures.sequence, &old)?;
+        remove_all(&old)?;
+        Ok(renewed)
+    }
+
+    /// sled hangs on a full disk, so space for both is wanted before.
+    fn has_room_to_renew(&self, database: &Database) -> bool {
+        free_bytes(&self.folder) >= 2 * RESERVE + database.data_bytes()
+    }
+
     /// Writes `found` into a new database and puts it in the place of the present one, which goes
     /// `aside`.
     fn rewrite(
@@ -217,19 +266,20 @@ impl House {
 
     /// Puts a finished draft in its place after a crash in the middle of a rewrite.
     fn finish_swap(&self) -> Result<(), StoreError> {
-        if self.records().exists() {
+        let (records, draft) = (self.records(), self.draft());
+        if draft.exists() {
+            if records.exists() {
+                // Whether the draft is whole is unknown, and what it was made of is still there.
+                remove_all(&draft)?;
+            } else {
+                fs::rename(&draft, &records).map_err(StoreError::io(&draft))?;
+                sync_folder(&self.folder)?;
+            }
+        }
+        if records.exists() {
             remove_all(&self.old())?;
         }
-        let draft = self.draft();
-        if !draft.exists() {
-            return Ok(());
-        }
-        if self.records().exists() {
-            // Whether the draft is whole is unknown, and what it was made of is still there.
-            return remove_all(&draft);
-        }
-        fs::rename(&draft, self.records()).map_err(StoreError::io(&draft))?;
-        sync_folder(&self.folder)
+        Ok(())
     }
 
     fn give_up(&self, trouble: Trouble) -> StoreError {

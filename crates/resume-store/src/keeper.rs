@@ -1,10 +1,11 @@
 //! The thread that has the database open.
 //!
-//! sled is used from a thread of its own for three reasons. It must be closed for waiters although
+//! sled is used from a thread of its own for four reasons. It must be closed for waiters although
 //! nobody calls the store meanwhile. It hangs for good when the disk fills up under it, and that
-//! must not hang the caller. And should it panic over damage, the thread's name says whose panic
-//! that was.
+//! must not hang the caller. All callers who want to commit at the same time can share one durable
+//! commit. And should it panic over damage, the thread's name says whose panic that was.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -13,16 +14,26 @@ use std::time::{Duration, Instant};
 use crate::database::Trouble;
 use crate::house::House;
 use crate::open::Open;
-use crate::{StoreError, StoreNotice};
+use crate::{Change, StoreError, StoreNotice};
 
-/// Does something with the open database; says whether it may stay open.
-type Job = Box<dyn FnOnce(&mut Open) -> bool + Send>;
-
-/// The way to a thread that has the database open, or is about to.
+/// A thread that has the database open, or is about to.
 pub(crate) struct Keeper {
-    jobs: Sender<Job>,
+    jobs: Jobs,
     opened: Receiver<Result<Option<StoreNotice>, StoreError>>,
     ended: Ended,
+}
+
+/// The way to that thread.
+#[derive(Clone)]
+pub(crate) struct Jobs {
+    jobs: Sender<Job>,
+    house: Arc<House>,
+}
+
+enum Job {
+    Commit(Arc<[Change]>, Sender<Result<(), Trouble>>),
+    /// Does something with the open database; says whether it may stay open.
+    Other(Box<dyn FnOnce(&mut Open) -> bool + Send>),
 }
 
 /// Hangs up when the thread has let go of the database and of the gate.
@@ -40,7 +51,7 @@ impl Ended {
 
 /// Why a job has no result.
 pub(crate) enum Missed {
-    /// The thread closed the database before it saw the job: start another one.
+    /// The thread closed the database before it did the job: start another one.
     Closed,
     /// No answer in time.
     Stuck,
@@ -48,23 +59,23 @@ pub(crate) enum Missed {
 
 impl Keeper {
     /// Starts a thread that opens the database; see [`House::open`].
-    pub(crate) fn start(
-        house: &Arc<House>,
-        thorough: bool,
-        suspect: bool,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn start(house: &Arc<House>) -> std::io::Result<Self> {
+        let (jobs, inbox) = channel();
+        let jobs = Jobs {
+            jobs,
+            house: Arc::clone(house),
+        };
         let house = Arc::clone(house);
-        let (jobs, inbox) = channel::<Job>();
         let (say, opened) = channel();
         let (end, ended) = channel();
         thread::Builder::new()
             .name(THREAD.to_owned())
             .spawn(move || {
                 let end: Sender<()> = end;
-                match house.open(thorough, suspect) {
+                match house.open() {
                     Ok(found) => {
                         say.send(Ok(found.notice)).ok();
-                        serve(found.open, &inbox);
+                        serve(&house, found.open, &inbox);
                     }
                     Err(error) => {
                         say.send(Err(error)).ok();
@@ -85,21 +96,8 @@ impl Keeper {
         self.opened.recv_timeout(OPENING).map_err(missed)
     }
 
-    /// Has the thread run `op` and waits for what it says.
-    pub(crate) fn run<T: Send + 'static>(
-        &self,
-        op: impl FnOnce(&mut Open) -> Result<T, Trouble> + Send + 'static,
-    ) -> Result<Result<T, Trouble>, Missed> {
-        let (say, said) = channel();
-        let job: Job = Box::new(move |open| {
-            let done = op(open);
-            // After an error sled's view of itself may be off: begin with a fresh one.
-            let keep = done.is_ok();
-            say.send(done).ok();
-            keep
-        });
-        self.jobs.send(job).map_err(|_| Missed::Closed)?;
-        said.recv_timeout(WORKING).map_err(missed)
+    pub(crate) fn jobs(&self) -> Jobs {
+        self.jobs.clone()
     }
 
     /// Lets the thread close the database once it has done what it was given.
@@ -108,12 +106,40 @@ impl Keeper {
     }
 }
 
-fn serve(mut open: Open, inbox: &Receiver<Job>) {
+impl Jobs {
+    /// Has the thread make the changes and waits for what it says.
+    pub(crate) fn commit(self, changes: Arc<[Change]>) -> Result<Result<(), Trouble>, Missed> {
+        let (say, said) = channel();
+        self.give(Job::Commit(changes, say))?;
+        said.recv_timeout(WORKING).map_err(missed)
+    }
+
+    /// Has the thread run `op` and waits for what it says.
+    pub(crate) fn run<T: Send + 'static>(
+        self,
+        op: impl FnOnce(&mut Open) -> Result<T, Trouble> + Send + 'static,
+    ) -> Result<Result<T, Trouble>, Missed> {
+        let (say, said) = channel();
+        let house = Arc::clone(&self.house);
+        self.give(Job::Other(Box::new(move |open| {
+            tell(&house, op(open), &say)
+        })))?;
+        said.recv_timeout(WORKING).map_err(missed)
+    }
+
+    /// Takes `self`, so that nobody who waits keeps the thread from ending.
+    fn give(self, job: Job) -> Result<(), Missed> {
+        self.jobs.send(job).map_err(|_| Missed::Closed)
+    }
+}
+
+fn serve(house: &House, mut open: Open, inbox: &Receiver<Job>) {
     let mut used = Instant::now();
     loop {
         match inbox.recv_timeout(LOOK) {
             Ok(job) => {
-                if !job(&mut open) {
+                let jobs = iter::once(job).chain(inbox.try_iter());
+                if !work(house, &mut open, jobs) {
                     return;
                 }
                 used = Instant::now();
@@ -125,6 +151,44 @@ fn serve(mut open: Open, inbox: &Receiver<Job>) {
             return;
         }
     }
+}
+
+/// Does all that is asked at this moment; says whether the database may stay open. No caller asks
+/// for two things at once, so commits may go first, all as one.
+fn work(house: &House, open: &mut Open, jobs: impl Iterator<Item = Job>) -> bool {
+    let (mut changes, mut waiting, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    for job in jobs {
+        match job {
+            Job::Commit(more, say) => {
+                changes.push(more);
+                waiting.push(say);
+            }
+            Job::Other(op) => others.push(op),
+        }
+    }
+    if let Some((first, rest)) = waiting.split_first() {
+        let done = open.commit(changes.iter().flat_map(|changes| changes.iter()));
+        // Of a failure one caller hears. The others' jobs are dropped with it: they ask again.
+        if !tell(house, done, first) {
+            return false;
+        }
+        for say in rest {
+            say.send(Ok(())).ok();
+        }
+    }
+    others.into_iter().all(|op| op(open))
+}
+
+/// Answers, and says whether the database may stay open: after an error sled's view of itself may
+/// be off, and a fresh one is better.
+fn tell<T>(house: &House, done: Result<T, Trouble>, say: &Sender<Result<T, Trouble>>) -> bool {
+    if matches!(done, Err(Trouble::Damaged(_))) {
+        // Before anybody can open it again.
+        house.suspect();
+    }
+    let keep = done.is_ok();
+    say.send(done).ok();
+    keep
 }
 
 fn missed(error: RecvTimeoutError) -> Missed {

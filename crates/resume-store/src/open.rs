@@ -48,12 +48,15 @@ impl Open {
         spoiled.map_or(Ok(records), Err)
     }
 
-    pub(crate) fn commit(&mut self, changes: &[Change]) -> Result<(), Trouble> {
+    /// Makes the changes, all or none, in their order.
+    pub(crate) fn commit<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change>,
+    ) -> Result<(), Trouble> {
         let mut next = self.figures;
         next.sequence += 1;
         // The last change of each upload decides.
         let last: BTreeMap<&Fingerprint, &Change> = changes
-            .iter()
             .map(|change| (change.fingerprint(), change))
             .collect();
         let mut values = Vec::with_capacity(last.len());

@@ -110,6 +110,37 @@ impl Record {
     }
 }
 
+impl Record {
+    /// Makes this the record of an upload whose bytes the server has, all of them, and drops what
+    /// only an unfinished one needs. `content` is [`Trail::content`](crate::Trail::content), where
+    /// it is known; [remove the trail](crate::ResumeStore::remove_trail) after the commit.
+    ///
+    /// What remains answers a second run ("uploaded already, as that video") and tells a person
+    /// what was done: source, destination, length, settings, tags, evidence, content, key, times.
+    /// The upload URL is still a secret. Where the service gave the upload another name, the tag
+    /// `stream-media-id`, it is dropped; otherwise it is all the name there is, and a part's is
+    /// wanted to join the parts.
+    pub fn finish(&mut self, content: Option<[u8; 16]>) {
+        self.state = State::Finished;
+        self.offset = self.length.unwrap_or(self.offset);
+        self.content = content;
+        self.updated_at = from_millis(to_millis(SystemTime::now()));
+        self.shrink();
+    }
+
+    /// Drops what a finished upload does not need; nothing of another.
+    pub(crate) fn shrink(&mut self) {
+        if self.state != State::Finished {
+            return;
+        }
+        self.reached = 0;
+        self.expires_at = None;
+        if self.tags.contains_key(MEDIA_ID) {
+            self.upload_url = None;
+        }
+    }
+}
+
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Record")
@@ -171,3 +202,6 @@ fn random_bytes() -> [u8; 16] {
     }
     bytes
 }
+
+/// The tag that names a video: the header in which Stream says it.
+const MEDIA_ID: &str = "stream-media-id";

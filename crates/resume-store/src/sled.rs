@@ -4,14 +4,13 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::database::Trouble;
 use crate::files::{prepare_folder, private_folder};
 use crate::house::House;
-use crate::keeper::{Ended, Keeper, Missed};
+use crate::keeper::{Ended, Jobs, Keeper, Missed};
 use crate::lease::lease_file;
-use crate::open::Open;
 use crate::trail::Trails;
 use crate::version::{self, VERSION_FILE};
 use crate::{
@@ -33,6 +32,9 @@ use crate::{
 /// it is open looks every 20 ms and closes it for a waiter; after 10 s without a call it closes it
 /// anyway. So an idle store never keeps others waiting.
 ///
+/// Threads may share a store, in an [`Arc`] for one: what they want to commit at the same time
+/// becomes one durable commit, so that many writers cost hardly more than one.
+///
 /// # Errors
 ///
 /// Any call may fail with [`StoreError::Full`], [`StoreError::Permission`],
@@ -50,13 +52,11 @@ pub struct SledStore {
 #[derive(Default)]
 struct Inner {
     keeper: Option<Keeper>,
+    /// How many there were, the present one included.
+    keepers: u64,
     /// The thread before this one, which may still be closing the database.
     previous: Option<Ended>,
     notices: Vec<StoreNotice>,
-    /// The records were counted once by this process.
-    counted: bool,
-    /// Something was amiss with the open database: do not trust it again.
-    suspect: bool,
 }
 
 impl SledStore {
@@ -96,68 +96,60 @@ impl SledStore {
         self.lock().close();
     }
 
-    /// Runs `op` on the open database. Damage found on the way is repaired, and `op` run again.
-    fn with<T: Send + 'static>(
+    /// Asks the thread that has the database open. Damage found on the way is repaired, and the
+    /// thread asked again.
+    fn ask<T>(
         &self,
-        op: impl FnOnce(&mut Open) -> Result<T, Trouble> + Clone + Send + 'static,
+        question: impl Fn(Jobs) -> Result<Result<T, Trouble>, Missed>,
     ) -> Result<T, StoreError> {
-        let mut inner = self.lock();
+        let begun = Instant::now();
         let mut repaired = false;
-        let mut closed = 0;
         loop {
-            match self.keeper(&mut inner)?.run(op.clone()) {
+            let (keeper, jobs) = self.keeper()?;
+            let answer = question(jobs);
+            if !matches!(answer, Ok(Ok(_))) {
+                self.lock().stop(keeper);
+            }
+            match answer {
                 Ok(Ok(done)) => return Ok(done),
-                Ok(Err(Trouble::Error(error))) => {
-                    inner.stop();
-                    return Err(error);
-                }
+                Ok(Err(Trouble::Error(error))) => return Err(error),
                 Ok(Err(Trouble::Damaged(what))) => {
-                    inner.stop();
                     self.house.room_or_full(&what, repaired)?;
                     repaired = true;
-                    inner.suspect = true;
                 }
-                // It closed for somebody else at this moment. A new thread does this job first.
-                Err(Missed::Closed) if closed < 3 => {
-                    closed += 1;
-                    inner.stop();
-                }
-                Err(_) => {
-                    inner.stop();
-                    return Err(self.no_answer());
-                }
+                // It closed at this moment: for another process, or over another caller's trouble.
+                Err(Missed::Closed) if begun.elapsed() < PATIENCE => {}
+                Err(_) => return Err(self.no_answer()),
             }
         }
     }
 
-    /// The thread that has the database open; started if there is none.
-    fn keeper<'a>(&self, inner: &'a mut Inner) -> Result<&'a Keeper, StoreError> {
-        let keeper = match inner.keeper.take() {
-            Some(keeper) => keeper,
-            None => {
-                if let Some(previous) = inner.previous.take()
-                    && !previous.wait(CLOSING)
-                {
-                    inner.previous = Some(previous);
+    /// The thread that has the database open, and its number; started if there is none.
+    fn keeper(&self) -> Result<(u64, Jobs), StoreError> {
+        let mut inner = self.lock();
+        if inner.keeper.is_none() {
+            if let Some(previous) = inner.previous.take()
+                && !previous.wait(CLOSING)
+            {
+                inner.previous = Some(previous);
+                return Err(self.no_answer());
+            }
+            let keeper = Keeper::start(&self.house).map_err(StoreError::io(self.folder()))?;
+            match keeper.opened() {
+                Ok(Ok(notice)) => inner.notices.extend(notice),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => {
+                    inner.previous = Some(keeper.stop());
                     return Err(self.no_answer());
                 }
-                let thorough = !inner.counted || inner.suspect;
-                let keeper = Keeper::start(&self.house, thorough, inner.suspect)
-                    .map_err(StoreError::io(self.folder()))?;
-                match keeper.opened() {
-                    Ok(Ok(notice)) => inner.notices.extend(notice),
-                    Ok(Err(error)) => return Err(error),
-                    Err(_) => {
-                        inner.previous = Some(keeper.stop());
-                        return Err(self.no_answer());
-                    }
-                }
-                inner.counted = true;
-                inner.suspect = false;
-                keeper
             }
-        };
-        Ok(inner.keeper.insert(keeper))
+            inner.keepers += 1;
+            inner.keeper = Some(keeper);
+        }
+        match &inner.keeper {
+            Some(keeper) => Ok((inner.keepers, keeper.jobs())),
+            None => Err(self.no_answer()),
+        }
     }
 
     /// sled hangs on a full disk, and hardly ever otherwise.
@@ -180,11 +172,14 @@ impl SledStore {
 impl ResumeStore for SledStore {
     fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
         let fingerprint = *fingerprint;
-        self.with(move |open| open.load(&fingerprint))
+        self.ask(|jobs| jobs.run(move |open| open.load(&fingerprint)))
     }
 
     fn list(&self, filter: Filter) -> Result<Vec<(Fingerprint, Record)>, StoreError> {
-        self.with(move |open| open.list(&filter))
+        self.ask(|jobs| {
+            let filter = filter.clone();
+            jobs.run(move |open| open.list(&filter))
+        })
     }
 
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
@@ -192,7 +187,7 @@ impl ResumeStore for SledStore {
             return Ok(());
         }
         let changes: Arc<[Change]> = changes.into();
-        self.with(move |open| open.commit(&changes))
+        self.ask(|jobs| jobs.commit(Arc::clone(&changes)))
     }
 
     fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {
@@ -235,14 +230,21 @@ impl fmt::Debug for SledStore {
 }
 
 impl Inner {
-    fn stop(&mut self) {
+    /// Stops the thread of that number, unless another caller did.
+    fn stop(&mut self, number: u64) {
+        if self.keepers == number {
+            self.stop_keeper();
+        }
+    }
+
+    fn stop_keeper(&mut self) {
         if let Some(keeper) = self.keeper.take() {
             self.previous = Some(keeper.stop());
         }
     }
 
     fn close(&mut self) {
-        self.stop();
+        self.stop_keeper();
         if let Some(previous) = self.previous.take()
             && !previous.wait(CLOSING)
         {
@@ -257,3 +259,5 @@ fn leases(folder: &Path) -> PathBuf {
 
 /// How long a close may take before the thread is taken for stuck.
 const CLOSING: Duration = Duration::from_secs(5);
+/// How long the database may be closed again and again before a caller's turn comes.
+const PATIENCE: Duration = Duration::from_secs(30);

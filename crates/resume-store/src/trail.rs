@@ -123,6 +123,15 @@ impl Trail {
         }
     }
 
+    /// Forgets the digests from `block` on: of bytes that are no longer the source's.
+    pub fn forget_from(&self, block: u64) {
+        match &self.place {
+            Place::Off => {}
+            Place::Memory(kept) => lock(kept).retain(|known, _| *known < block),
+            Place::File(file) => file.cut(block),
+        }
+    }
+
     /// A digest of all blocks in order and of `length`, the source's bytes; `None` unless every
     /// block is known.
     ///
@@ -157,6 +166,14 @@ impl TrailFile {
             return;
         }
         if self.file.write_all_at(&digest.0, place(block)).is_err() {
+            self.ended.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn cut(&self, block: u64) {
+        let end = self.file.metadata().map_or(0, |metadata| metadata.len());
+        // Never longer than it was: what lies beyond is unknown anyway.
+        if self.file.set_len(end.min(place(block))).is_err() {
             self.ended.store(true, Ordering::Relaxed);
         }
     }

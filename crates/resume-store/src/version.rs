@@ -7,33 +7,43 @@ use std::path::{Path, PathBuf};
 use crate::StoreError;
 use crate::files::replace_file;
 
-/// Writes the current version into a directory that has none, and checks the one it has.
+/// The version of a directory, from [`OLDEST`] to [`CURRENT`]; writes the current one into a
+/// directory that has none.
 ///
 /// Called again each time the gate was passed: a newer program may have migrated the directory
 /// while this one was running.
-pub(crate) fn check(folder: &Path) -> Result<(), StoreError> {
+pub(crate) fn check(folder: &Path) -> Result<u32, StoreError> {
     let path = file(folder);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return replace_file(&path, format!("{CURRENT}\n").as_bytes());
+            return write(folder).map(|()| CURRENT);
         }
         Err(error) if error.kind() == io::ErrorKind::InvalidData => String::new(),
         Err(error) => return Err(StoreError::io(&path)(error)),
     };
     match text.trim().parse::<u32>() {
-        Ok(CURRENT) => Ok(()),
+        Ok(found @ OLDEST..=CURRENT) => Ok(found),
         Ok(found) if found > CURRENT => Err(StoreError::Newer {
             path,
             found,
             supported: CURRENT,
         }),
-        // There is no older version yet; the first migration begins here.
-        Ok(_) | Err(_) => Err(StoreError::Damaged {
+        Ok(found) => Err(StoreError::Older {
+            path,
+            found,
+            supported: OLDEST,
+        }),
+        Err(_) => Err(StoreError::Damaged {
             path,
             what: "it does not hold a version number".to_owned(),
         }),
     }
+}
+
+/// Says that the directory has the current version, durably.
+pub(crate) fn write(folder: &Path) -> Result<(), StoreError> {
+    replace_file(&file(folder), format!("{CURRENT}\n").as_bytes())
 }
 
 fn file(folder: &Path) -> PathBuf {
@@ -42,5 +52,8 @@ fn file(folder: &Path) -> PathBuf {
 
 /// Its presence also marks a folder as a state directory.
 pub(crate) const VERSION_FILE: &str = "VERSION";
-/// What this code reads and writes.
-const CURRENT: u32 = 1;
+/// What this code writes. Since 2 a record tells how far the upload reached and what the whole
+/// content was, and a finished one holds no secret that can be done without.
+pub(crate) const CURRENT: u32 = 2;
+/// The oldest that this code brings up to date.
+const OLDEST: u32 = 1;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use resume_store::{Change, Filter, Fingerprint, Record, ResumeStore, SledStore, StoreNotice};
 use tempfile::TempDir;
 
-use crate::{count, fingerprint, put, record};
+use crate::{copy, count, fingerprint, put, record};
 
 /// SplitMix64.
 struct Dice(u64);
@@ -58,20 +58,6 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
             files(&path, found);
         } else {
             found.push(path);
-        }
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).expect("a folder");
-    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).expect("chmod");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        let target = to.join(path.file_name().expect("a name"));
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, target).expect("a copy");
         }
     }
 }

@@ -4,8 +4,13 @@ mod behaviours;
 mod damage;
 mod directory;
 mod evidence;
+mod migration;
 mod processes;
 mod secrets;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use resume_store::{Change, Filter, Fingerprint, Record, ResumeStore, SledStore, State};
 use tus_core::UploadUrl;
@@ -33,6 +38,21 @@ fn put(store: &SledStore, n: u64) {
 
 fn count(store: &SledStore) -> usize {
     store.list(Filter::all()).expect("a store").len()
+}
+
+/// Copies a state directory; the copy is private whatever the original is.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a folder");
+    fs::set_permissions(to, fs::Permissions::from_mode(0o700)).expect("chmod");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, target).expect("a copy");
+        }
+    }
 }
 
 /// Part of every upload URL here.
