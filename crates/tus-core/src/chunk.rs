@@ -1,5 +1,8 @@
 //! [`ChunkRule`]: how long the body of one PATCH may be.
 
+/// Where halving ends under a rule that names no smallest chunk, in bytes.
+const SMALLEST_HALF: u64 = 64 * 1024;
+
 /// The body of one PATCH: `len` bytes of the source from `start`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Chunk {
@@ -92,10 +95,31 @@ impl ChunkRule {
         }
     }
 
-    /// Half of `size_bytes` within the rule, or `None` if that is not smaller.
+    /// Bytes from `offset` to a multiple of the unit: about `wanted_bytes`, within the smallest and the largest chunk, and
+    /// not beyond the `remaining` bytes. `None` where no such end exists.
+    #[must_use]
+    pub fn to_aligned_end(&self, offset: u64, remaining: u64, wanted_bytes: u64) -> Option<u64> {
+        let multiple = self.multiple_of_bytes.max(1);
+        let end = offset.checked_add(self.fit(wanted_bytes).min(remaining))?;
+        let down = (end - end % multiple).saturating_sub(offset);
+        let len = if down >= self.min_bytes.max(1) {
+            down
+        } else {
+            down.checked_add(multiple)?
+        };
+        (len >= self.min_bytes && len <= self.max_bytes.min(remaining)).then_some(len)
+    }
+
+    /// Half of `size_bytes` within the rule, or `None` if that is not smaller. Without a smallest chunk it ends at 64 KiB: a
+    /// server that finds that too large will not take less.
     #[must_use]
     pub fn halve(&self, size_bytes: u64) -> Option<u64> {
-        let half = self.fit(size_bytes / 2);
+        let floor = if self.min_bytes <= 1 && self.multiple_of_bytes <= 1 {
+            SMALLEST_HALF
+        } else {
+            0
+        };
+        let half = self.fit((size_bytes / 2).max(floor));
         (half < size_bytes).then_some(half)
     }
 }

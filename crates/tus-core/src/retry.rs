@@ -20,6 +20,9 @@ pub struct RetryPolicy {
     pub max_wait: Duration,
     /// Time since the last confirmed byte after which the upload stops, resumably. Default 1 h.
     pub patience: Duration,
+    /// How long whoever sends usually waits for an answer. The machine needs it to keep its
+    /// [`answer_factor`](crate::client::Exchange::answer_factor) within patience. Default 60 s.
+    pub answer_wait: Duration,
     /// Refusals in a row, without progress between them, after which the upload stops. Default 10.
     pub max_refusals: u32,
 }
@@ -30,6 +33,7 @@ impl RetryPolicy {
         first_wait: Duration::from_millis(500),
         max_wait: Duration::from_secs(60),
         patience: Duration::from_secs(60 * 60),
+        answer_wait: Duration::from_secs(60),
         max_refusals: 10,
     };
 
@@ -37,6 +41,15 @@ impl RetryPolicy {
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Sets [`answer_wait`](Self::answer_wait).
+    #[must_use]
+    pub fn with_answer_wait(self, answer_wait: Duration) -> Self {
+        Self {
+            answer_wait,
+            ..self
+        }
     }
 
     /// Sets [`max_refusals`](Self::max_refusals).

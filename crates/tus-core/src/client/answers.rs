@@ -137,6 +137,11 @@ impl Upload {
         if first {
             self.events.push_back(Event::Resumed { offset });
         }
+        if let Some((chunk, refusal)) = self.misfit.take()
+            && chunk.start == offset
+        {
+            return self.realign(chunk, refusal);
+        }
         if self.is_final() && !self.length.is_complete_at(offset) {
             // Its bytes are its parts': there is nothing to send, only to wait for (CC-13).
             return self.wait(RetryReason::NoProgress, Next::Sync, None, now);

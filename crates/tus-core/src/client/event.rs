@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderName, StatusCode};
 
 use super::Verdict;
+use crate::chunk::Chunk;
 use crate::extension::ServerCapabilities;
 use crate::url::UploadUrl;
 
@@ -18,6 +19,14 @@ pub enum Event {
     Acked {
         /// Confirmed bytes.
         offset: u64,
+    },
+    /// The server refused a chunk that keeps its rule at an offset between two of its units: it is cut otherwise, here and
+    /// wherever this comes up again. When no cut is left, [`Recreating`](Self::Recreating) follows instead.
+    ChunkRealigned {
+        /// How it is cut now.
+        step: Realignment,
+        /// The next chunk.
+        chunk: Chunk,
     },
     /// The server takes chunks of this size only from now on.
     ChunkShrunk {
@@ -48,7 +57,7 @@ pub enum Event {
         /// Extensions, limits, algorithms.
         capabilities: Option<ServerCapabilities>,
     },
-    /// The remembered upload is gone; a new one will be created.
+    /// The upload is gone, or cannot be continued; a new one will be created.
     Recreating {
         /// What the server said of the old one.
         status: StatusCode,
@@ -76,6 +85,17 @@ pub enum Event {
     },
     /// The server leaves out `Tus-Resumable`. Told once, otherwise harmless.
     VersionMissing,
+}
+
+/// How a chunk is cut that begins between two units of the server's [`ChunkRule`](crate::ChunkRule), in the order of the
+/// tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Realignment {
+    /// It ends at a unit; its length is no multiple of one.
+    AlignedEnd,
+    /// It is all that is left, as the last chunk, which is exempt from the rule.
+    Rest,
 }
 
 /// Why something is done again.

@@ -29,7 +29,8 @@ pub struct Exchange {
     /// Whether the server takes the digest behind the body (CT-02), so that the source is read once.
     pub checksum_trailer: bool,
     /// By how much to multiply the usual wait for an answer: doubled after each answer that did not come in time, and
-    /// larger for the last chunk and for a concatenation, after which servers do their slowest work.
+    /// larger for the last chunk and for a concatenation, after which servers do their slowest work, and never more than is
+    /// left of patience ([`RetryPolicy::answer_wait`](crate::RetryPolicy::answer_wait) is the usual wait).
     pub answer_factor: u32,
     pub(super) creation: Option<Arc<Creation>>,
     pub(super) concat: Option<Arc<UploadConcat>>,

@@ -37,7 +37,7 @@ pub enum Failure {
     },
     /// The chunk arrived damaged three times in a row (CK-08).
     Damaged,
-    /// The upload is gone, and there is no way to make a new one, or the new one went too.
+    /// The upload is gone, and the source cannot be sent from its beginning any more, or the new one went too.
     Gone {
         /// The answer.
         status: StatusCode,
@@ -51,7 +51,16 @@ pub enum Failure {
         /// The answer.
         status: StatusCode,
     },
-    /// No byte was confirmed for as long as patience lasts.
+    /// The upload URL was made by somebody else for one upload, and cannot be used any more.
+    OneTimeUrl {
+        /// What became of it.
+        why: Spent,
+        /// The answer.
+        status: StatusCode,
+        /// What its body says.
+        verdict: Option<Verdict>,
+    },
+    /// No byte was confirmed for as long as patience lasts, or another request held the upload for longer than any should.
     OutOfPatience {
         /// Time since the last confirmed byte.
         waited: Duration,
@@ -120,6 +129,7 @@ impl Failure {
                 Some(VerdictKind::QueueFull | VerdictKind::StorageFull)
             ),
             Self::Gone { .. }
+            | Self::OneTimeUrl { .. }
             | Self::SourcePassed { .. }
             | Self::TooLong { .. }
             | Self::Unsupported(_)
@@ -149,6 +159,10 @@ impl fmt::Display for Failure {
             Self::NotTus { phase, status } => {
                 let status = status.as_u16();
                 write!(f, "the answer to {} ({status}) is not from a tus server", noun(*phase))
+            }
+            Self::OneTimeUrl { why, status, verdict } => {
+                let lead = format!("the one-time URL {why}; ask whoever gave it for a new one. The answer was");
+                write_status(f, &lead, *status, verdict.as_ref())
             }
             Self::OutOfPatience { waited, last } => {
                 write!(f, "no byte was confirmed for {} s; last, {last}", waited.as_secs())
@@ -181,6 +195,21 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+/// Why a one-time URL cannot be used any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Spent {
+    /// It is too old.
+    #[error("has expired")]
+    Expired,
+    /// The server does not know its upload.
+    #[error("is not known any more")]
+    Gone,
+    /// Something was uploaded with it before.
+    #[error("was used before")]
+    Used,
+}
 
 /// How a server broke the protocol.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,8 @@
 //! The client side: [`Upload`], a machine that says what to send and is told what came back.
 
+mod alignment;
 mod answers;
+mod doubt;
 mod event;
 mod exchange;
 mod failure;
@@ -14,9 +16,9 @@ mod upload;
 mod verdict;
 mod waiting;
 
-pub use event::{Event, RetryReason};
+pub use event::{Event, Realignment, RetryReason};
 pub use exchange::Exchange;
-pub use failure::{Failure, Violation};
+pub use failure::{Failure, Spent, Violation};
 pub use plan::{ChecksumWish, Creation, Start, UploadPlan};
 pub use step::{Fault, Now, Outcome, Reconciled, Step};
 pub use upload::Upload;

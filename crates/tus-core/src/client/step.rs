@@ -83,8 +83,8 @@ pub(super) enum Doubt {
     LostAnswer,
     /// The server failed while it carried it out.
     Refused,
-    /// Not the creation: all bytes were sent, then the upload was gone.
-    Vanished(StatusCode),
+    /// Not the creation: all bytes were sent, then the server refused the upload for good.
+    Vanished,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub(super) enum Next {
     Sync,
     Patch,
     Terminate,
+    /// Remove the upload, then begin anew because of this status.
+    Discard(StatusCode),
 }
 
 #[derive(Debug, Clone)]

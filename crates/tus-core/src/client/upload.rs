@@ -18,7 +18,8 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderName, Response};
 
-use super::event::Event;
+use super::doubt::Refusal;
+use super::event::{Event, Realignment};
 use super::failure::{Failure, Violation};
 use super::plan::{Start, UploadPlan};
 use super::step::{Doubt, Fault, Next, Now, Outcome, Reconciled, State, Step};
@@ -70,6 +71,12 @@ pub struct Upload {
     pub(super) in_flight: Option<Chunk>,
     /// The server refused larger chunks.
     pub(super) chunk_cap: u64,
+    /// How chunks are cut at odd offsets, if not by the rule.
+    pub(super) realignment: Option<Realignment>,
+    /// The chunk that was refused at an odd offset, until HEAD confirms that offset.
+    pub(super) misfit: Option<(Chunk, Refusal)>,
+    /// Why the service is asked about an upload that may be complete.
+    pub(super) refusal: Option<Refusal>,
     pub(super) backoff: Backoff,
     pub(super) confirmed_at: Option<Instant>,
     pub(super) tally: Tally,
@@ -85,6 +92,8 @@ pub(super) struct Tally {
     pub(super) foreign: u32,
     pub(super) late_answers: u32,
     pub(super) idle_patches: u32,
+    /// Since when 423 is the only answer.
+    pub(super) locked_since: Option<Instant>,
     // Over the whole upload:
     pub(super) rewinds: u32,
     pub(super) lost_creations: u32,
@@ -130,6 +139,9 @@ impl Upload {
             chunk_bytes,
             in_flight: None,
             chunk_cap: u64::MAX,
+            realignment: None,
+            misfit: None,
+            refusal: None,
             backoff: Backoff::new(plan.seed),
             confirmed_at: None,
             tally: Tally::default(),
@@ -154,22 +166,24 @@ impl Upload {
             State::Waiting { until, .. } => Step::WaitUntil(*until),
             State::Done(outcome) => Step::Done(outcome.clone()),
             State::Ready(Next::Reconcile(_)) => Step::Reconcile,
-            State::Ready(Next::Probe) => self.ask_creation_url(Phase::Options, None),
+            State::Ready(Next::Probe) => self.ask_creation_url(Phase::Options, None, now),
             State::Ready(Next::Create) => {
                 let chunk = self.chunk_with_creation();
                 self.in_flight = chunk;
-                self.ask_creation_url(Phase::Create, chunk)
+                self.ask_creation_url(Phase::Create, chunk, now)
             }
-            State::Ready(Next::Sync) => self.ask_upload(Phase::Head, None),
-            State::Ready(Next::Terminate) => self.ask_upload(Phase::Terminate, None),
+            State::Ready(Next::Sync) => self.ask_upload(Phase::Head, None, now),
+            State::Ready(Next::Terminate | Next::Discard(_)) => {
+                self.ask_upload(Phase::Terminate, None, now)
+            }
             State::Ready(Next::Patch) => match self.in_flight.or_else(|| self.next_chunk()) {
                 Some(chunk) => {
                     self.in_flight = Some(chunk);
                     self.reached = self.reached.max(chunk.end());
-                    self.ask_upload(Phase::Patch, Some(chunk))
+                    self.ask_upload(Phase::Patch, Some(chunk), now)
                 }
                 None => Step::Read {
-                    until: self.offset.saturating_add(self.wanted_bytes()),
+                    until: self.offset.saturating_add(self.cut_bytes()),
                 },
             },
         }
@@ -186,6 +200,7 @@ impl Upload {
             Next::Create => self.on_created(head, verdict, now),
             Next::Sync => self.on_synced(head, verdict, now),
             Next::Patch => self.on_patched(head, verdict, now),
+            Next::Discard(why) => self.discarded(Some((head.status(), head.headers())), why),
             Next::Reconcile(_) => {}
         }
     }
@@ -200,6 +215,7 @@ impl Upload {
         self.redirected = None;
         match next {
             Next::Probe => self.probe_failed(fault, now),
+            Next::Discard(why) => self.discarded(None, why),
             _ => self.faulted(next, fault, now),
         }
     }
@@ -245,10 +261,15 @@ impl Upload {
     }
 
     /// Removes the upload from the server (TM-02), whatever it was doing. Call [`interrupted`](Self::interrupted) first if a
-    /// request is under way. Ends with [`Outcome::Terminated`].
+    /// request is under way. Ends with [`Outcome::Terminated`]. Said twice it changes nothing: a wait is kept.
     pub fn terminate(&mut self) {
         match &self.state {
-            State::Done(_) => {}
+            State::Done(_)
+            | State::Ready(Next::Terminate)
+            | State::Waiting {
+                then: Next::Terminate,
+                ..
+            } => {}
             _ if self.url.is_some() => self.go(Next::Terminate),
             State::Ready(Next::Reconcile(_))
             | State::Waiting {

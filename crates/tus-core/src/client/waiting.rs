@@ -4,26 +4,26 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 
+use super::doubt::Refusal;
 use super::event::{Event, RetryReason};
 use super::failure::{Failure, Violation};
-use super::step::{Doubt, Fault, Next, Now, Reconciled, State};
+use super::step::{Doubt, Fault, Next, Now, State};
 use super::upload::Upload;
 use super::verdict::{Verdict, VerdictKind};
 use crate::header;
-use crate::length::UploadLength;
 use crate::rejection::{Advice, Phase, advice};
 use crate::retry::retry_after;
 
 /// The longest wait, whatever a server wishes and patience allows: an instant much further away cannot be told.
 const LONGEST_WAIT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// How long 423 may be the only answer.
+const LONGEST_LOCK: Duration = Duration::from_secs(15 * 60);
 /// Redirects that one request follows.
 const MAX_REDIRECTS: u8 = 5;
 /// Times that the same chunk is sent again because it arrived damaged.
 const MAX_DAMAGED: u32 = 3;
 /// Offset mismatches without progress after which somebody else must be writing.
 const MAX_MISMATCHES: u32 = 3;
-/// Lost answers to a creation after which, where nobody can tell, no further one is sent.
-const MAX_LOST_CREATIONS: u32 = 2;
 
 impl Upload {
     /// Bytes were confirmed: patience starts over.
@@ -36,6 +36,7 @@ impl Upload {
         self.tally.foreign = 0;
         self.tally.late_answers = 0;
         self.tally.idle_patches = 0;
+        self.tally.locked_since = None;
     }
 
     pub(super) fn go(&mut self, next: Next) {
@@ -99,7 +100,28 @@ impl Upload {
         self.wait(reason, next, wish, now);
     }
 
+    /// Waits for whoever holds the upload. Servers free a lock within seconds, or minutes after a connection was lost; one that
+    /// holds for longer is not ours.
+    fn wait_for_lock(&mut self, next: Next, wish: Option<Duration>, now: Now) {
+        let since = *self.tally.locked_since.get_or_insert(now.instant);
+        let waited = now.instant.saturating_duration_since(since);
+        let left = LONGEST_LOCK.saturating_sub(waited);
+        match wish {
+            _ if left.is_zero() => self.fail(Failure::OutOfPatience {
+                waited,
+                last: RetryReason::Locked,
+            }),
+            Some(after) if after > left => self.fail(Failure::ComeBack {
+                after,
+                status: StatusCode::LOCKED,
+            }),
+            _ => self.wait(RetryReason::Locked, next, wish, now),
+        }
+    }
+
     pub(super) fn faulted(&mut self, during: Next, fault: Fault, now: Now) {
+        // What broke may be what holds the upload now.
+        self.tally.locked_since = None;
         if fault == Fault::NoAnswer {
             self.tally.late_answers += 1;
         }
@@ -128,51 +150,8 @@ impl Upload {
                 self.go(Next::Sync);
             }
             (Next::Patch | Next::Sync, _) => self.wait(reason, Next::Sync, None, now),
-            (Next::Reconcile(_) | Next::Terminate | Next::Probe, _) => {
+            (Next::Reconcile(_) | Next::Terminate | Next::Probe | Next::Discard(_), _) => {
                 self.wait(reason, during, None, now);
-            }
-        }
-    }
-
-    pub(super) fn reconciled(&mut self, doubt: Doubt, found: Reconciled, now: Now) {
-        match (found, doubt) {
-            (Reconciled::Complete, _) => {
-                // A doubt without a length ends here as well: all bytes are there, whatever their number.
-                self.offset = self.length.known().unwrap_or(self.offset);
-                self.events.push_back(Event::Acked {
-                    offset: self.offset,
-                });
-                self.finish();
-            }
-            (Reconciled::Pending, _) => {
-                self.wait(RetryReason::Reconciling, Next::Reconcile(doubt), None, now);
-            }
-            (Reconciled::Absent, Doubt::Vanished(status)) => self.recreate(status, None),
-            (Reconciled::Absent, Doubt::Crash) => self.go(Next::Create),
-            (Reconciled::Absent, Doubt::LostAnswer) => {
-                self.wait(RetryReason::Broken, Next::Create, None, now);
-            }
-            // The wait was taken before the question.
-            (Reconciled::Absent, Doubt::Refused) => self.go(Next::Create),
-            (Reconciled::Unknown, Doubt::Vanished(status)) => {
-                self.fail(Failure::Vanished { status });
-            }
-            (Reconciled::Unknown, doubt) => {
-                self.events.push_back(Event::PossibleOrphan);
-                if self.is_final() && doubt != Doubt::Crash {
-                    // Servers join on every request, and may have removed the parts already.
-                    return self.fail(Failure::CreationUnclear);
-                }
-                match doubt {
-                    Doubt::LostAnswer => {
-                        self.tally.lost_creations += 1;
-                        if self.tally.lost_creations >= MAX_LOST_CREATIONS {
-                            return self.fail(Failure::CreationUnclear);
-                        }
-                        self.wait(RetryReason::Broken, Next::Create, None, now);
-                    }
-                    _ => self.go(Next::Create),
-                }
             }
         }
     }
@@ -190,11 +169,8 @@ impl Upload {
             return self.redirected(phase, head);
         }
         self.redirected = None;
-        let with_bytes = self.in_flight.is_some();
-        let chunk_len = self
-            .in_flight
-            .take()
-            .map_or(self.chunk_bytes, |chunk| chunk.len);
+        let chunk = self.in_flight.take();
+        let chunk_len = chunk.map_or(self.chunk_bytes, |chunk| chunk.len);
         let wish = retry_after(head.headers(), now.wall);
         let again = match phase {
             Phase::Create => Next::Create,
@@ -202,7 +178,7 @@ impl Upload {
             Phase::Terminate => Next::Terminate,
             Phase::Head | Phase::Patch => Next::Sync,
         };
-        if phase == Phase::Create && with_bytes && refuses_bytes(status, verdict.as_ref()) {
+        if phase == Phase::Create && chunk.is_some() && refuses_bytes(status, verdict.as_ref()) {
             // A refusal created nothing: without the bytes it may be taken.
             self.one_request = false;
             self.events.push_back(Event::OneRequestRefused);
@@ -213,22 +189,19 @@ impl Upload {
             Advice::GiveUp if phase == Phase::Create && is_foreign(head, verdict.as_ref()) => {
                 self.fail(Failure::NotTus { phase, status });
             }
-            Advice::GiveUp => self.fail(Failure::Refused {
-                phase,
-                status,
-                verdict,
-            }),
-            Advice::Login => self.fail(Failure::Credentials {
-                phase,
-                status,
-                verdict,
-            }),
             Advice::Gone if phase == Phase::Terminate => self.terminated(),
-            Advice::Gone => self.gone(status, verdict),
+            advice @ (Advice::GiveUp | Advice::Login | Advice::Gone) => {
+                self.refused_for_good(Refusal {
+                    phase,
+                    status,
+                    verdict,
+                    advice,
+                });
+            }
             Advice::Throttled => {
                 self.wait(RetryReason::Throttled(status, verdict), again, wish, now);
             }
-            Advice::WaitForLock => self.wait(RetryReason::Locked, again, wish, now),
+            Advice::WaitForLock => self.wait_for_lock(again, wish, now),
             Advice::Wait => self.wait_refused(reason, again, wish, now),
             Advice::Doubt => self.wait_refused(reason, Next::Reconcile(Doubt::Refused), wish, now),
             Advice::Halve => match self.plan.chunk_rule.halve(chunk_len) {
@@ -257,7 +230,24 @@ impl Upload {
                 });
                 self.go(Next::Sync);
             }
-            Advice::Sync => self.mismatched(status, verdict, now),
+            Advice::Sync => match chunk {
+                Some(chunk)
+                    if status == StatusCode::BAD_REQUEST
+                        && chunk.len > 0
+                        && self.is_misaligned() =>
+                {
+                    // The offset may be what is wrong: HEAD says.
+                    let refusal = Refusal {
+                        phase,
+                        status,
+                        verdict,
+                        advice: Advice::GiveUp,
+                    };
+                    self.misfit = Some((chunk, refusal));
+                    self.go(Next::Sync);
+                }
+                _ => self.mismatched(status, verdict, now),
+            },
         }
     }
 
@@ -283,31 +273,6 @@ impl Upload {
                 verdict,
             }),
         }
-    }
-
-    fn gone(&mut self, status: StatusCode, verdict: Option<Verdict>) {
-        // Servers differ on HEAD after completion: what was sent whole may be finished, not lost.
-        if self.all_sent() {
-            return self.go(Next::Reconcile(Doubt::Vanished(status)));
-        }
-        self.recreate(status, verdict);
-    }
-
-    /// Begins anew, once, where there is a way to and the source can still read its first byte.
-    fn recreate(&mut self, status: StatusCode, verdict: Option<Verdict>) {
-        if self.plan.creation.is_none() || self.tally.recreated || self.available_from > 0 {
-            return self.fail(Failure::Gone { status, verdict });
-        }
-        self.tally.recreated = true;
-        self.url = None;
-        self.redirected = None;
-        self.offset = 0;
-        self.reached = 0;
-        self.located = false;
-        self.length_told = self.plan.length != UploadLength::Deferred;
-        self.inherited = false;
-        self.events.push_back(Event::Recreating { status });
-        self.go(Next::Create);
     }
 
     /// 307 and 308 repeat the same request elsewhere; the URL rules are those of a `Location` after creation.
@@ -377,14 +342,14 @@ fn is_foreign(head: &Response<()>, verdict: Option<&Verdict>) -> bool {
 
 /// What a service read in the body overrules the status.
 fn overruled(advice: Advice, phase: Phase, verdict: Option<&Verdict>) -> Advice {
+    let creates = matches!(phase, Phase::Create | Phase::Options);
     match verdict.and_then(|verdict| verdict.kind) {
         Some(VerdictKind::Login) => Advice::Login,
-        Some(VerdictKind::Gone) => Advice::Gone,
+        Some(VerdictKind::Expired | VerdictKind::Gone) if creates => Advice::GiveUp,
+        Some(VerdictKind::Expired | VerdictKind::Gone) => Advice::Gone,
         Some(VerdictKind::QueueFull | VerdictKind::StorageFull) => Advice::Throttled,
-        Some(VerdictKind::AlreadyUsed | VerdictKind::Expired | VerdictKind::NotAVideo) => {
-            Advice::GiveUp
-        }
-        Some(VerdictKind::TooLarge) if phase == Phase::Create => Advice::GiveUp,
+        Some(VerdictKind::AlreadyUsed | VerdictKind::NotAVideo) => Advice::GiveUp,
+        Some(VerdictKind::TooLarge) if creates => Advice::GiveUp,
         Some(VerdictKind::TooLarge) | None => advice,
     }
 }

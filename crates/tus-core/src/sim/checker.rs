@@ -49,6 +49,7 @@ pub(super) struct Checker {
     /// The first byte that the source can still read.
     pub(super) available_from: u64,
     cap: u64,
+    realigned: bool,
     /// The server asked for no request before that.
     not_before: Duration,
     pub(super) wish: Option<Duration>,
@@ -83,6 +84,7 @@ impl Checker {
             recreated: false,
             available_from: 0,
             cap: u64::MAX,
+            realigned: false,
             not_before: Duration::ZERO,
             wish: None,
             last_status: None,
@@ -178,7 +180,13 @@ impl Checker {
             ));
         }
         let last = chunk.end() == self.length;
-        if !last && self.rule.check(chunk.len).is_err() || chunk.len > self.cap {
+        let unit = self.rule.multiple_of_bytes.max(1);
+        let cut_otherwise = self.realigned
+            && !chunk.start.is_multiple_of(unit)
+            && chunk.end().is_multiple_of(unit)
+            && chunk.len <= self.rule.max_bytes;
+        let kept = last || cut_otherwise || self.rule.check(chunk.len).is_ok();
+        if !kept || chunk.len > self.cap {
             let cap = self.cap;
             return Err(Breach::new(
                 "a chunk keeps the rule and what the server takes",
@@ -343,6 +351,10 @@ impl Checker {
                 }
                 self.cap = *to_bytes;
                 self.hasty = 0; // at most so often as a number can be halved
+            }
+            Event::ChunkRealigned { .. } => {
+                self.realigned = true;
+                self.hasty = 0; // there are two ways to cut otherwise
             }
             Event::Retry { wait, .. } => {
                 let most = self.policy.max_wait.max(self.wish.unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::client::{Failure, Outcome, Violation};
+use crate::client::{Failure, Outcome, RetryReason, Violation};
 use crate::extension::Extension;
 use crate::sim::options::{Beginning, Options, Oracle};
 use crate::sim::report::{Breach, Report};
@@ -41,23 +41,29 @@ impl Pair {
         let seen = &self.checker;
         let since = &seen.since;
         let patience = options.retry.patience;
+        let longest_lock_left = LONGEST_LOCK.saturating_sub(self.world.time - since.began);
         let last = |status: http::StatusCode| seen.last_status == Some(status.as_u16());
         match failure {
             Failure::AnotherWriter => since.conflicts >= 3,
             Failure::ComeBack { after, status } => {
                 let left = patience.saturating_sub(self.world.time - since.began);
-                last(*status) && seen.wish == Some(*after) && *after > left
+                let locked = *status == 423 && *after > longest_lock_left;
+                last(*status) && seen.wish == Some(*after) && (*after > left || locked)
             }
             Failure::CreationUnclear => seen.unknown >= 2,
             Failure::Credentials { status, .. } => last(*status),
             Failure::Damaged => since.damaged > 3,
-            Failure::Gone { status, .. } => {
+            Failure::Gone { status, .. } | Failure::OneTimeUrl { status, .. } => {
                 let final_one = seen.recreated || options.beginning == Beginning::OneTimeUrl;
                 let pipe = seen.available_from > 0;
                 last(*status) && (final_one || pipe)
             }
             Failure::NotTus { .. } => since.foreign >= 2,
-            Failure::OutOfPatience { waited, .. } => {
+            Failure::OutOfPatience { waited, last } => {
+                let patience = match last {
+                    RetryReason::Locked => patience.min(LONGEST_LOCK),
+                    _ => patience,
+                };
                 *waited >= patience && self.world.time - since.began >= patience
             }
             Failure::OutOfRetries { .. } => since.refusals > options.retry.max_refusals,
@@ -114,7 +120,8 @@ impl Pair {
             ));
         }
         let faults = report.mishaps() + report.crashes + report.statuses(409);
-        let faults = faults + report.statuses(413) + options.falls.len() as u32;
+        let faults =
+            faults + report.statuses(400) + report.statuses(413) + options.falls.len() as u32;
         let ending = report.unanswered();
         let useful = report.confirmations + report.creations_answered;
         // Each refusal by a held lock is followed by a question.
@@ -197,5 +204,7 @@ impl Pair {
     }
 }
 
+/// How long a lock may be the only answer.
+const LONGEST_LOCK: Duration = Duration::from_secs(15 * 60);
 /// A wait for an answer that began among faults, sixteen times five times a minute long, and the way to the end.
 const LATEST: Duration = Duration::from_secs(3 * 3600);

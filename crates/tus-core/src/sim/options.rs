@@ -165,7 +165,9 @@ impl Options {
             .into_iter()
             .filter(|mishap| (!survivable || !mishap.is_harsh()) && random.chance(450))
             .collect::<Vec<_>>();
-        let faults_until = random.millis(0, 20 * 60_000);
+        // Where nothing may end the upload, no lock is held for longer than any should.
+        let minutes = if survivable { 13 } else { 20 };
+        let faults_until = random.millis(0, minutes * 60_000);
         let habits = Habits::draw(random, survivable, &rule, length);
         let oracle = match random.below(3) {
             0 => Oracle::Truth,
@@ -319,7 +321,9 @@ impl Habits {
             .chance(150)
             .then(|| random.within(length / 8, length));
         if survivable {
-            limit = limit.map(|limit| limit.max(rule.fit(0)));
+            // Without a rule, sources as small as ours cannot be halved.
+            let halves = rule.min_bytes > 1 || rule.multiple_of_bytes > 1;
+            limit = limit.filter(|_| halves).map(|limit| limit.max(rule.fit(0)));
         }
         let offered = [
             Extension::Checksum,

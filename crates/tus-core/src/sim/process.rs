@@ -55,7 +55,7 @@ pub(super) fn client(options: &Options, record: &Record, life: u64) -> Upload {
     Upload::new(
         plan.with_chunk_rule(options.rule)
             .with_chunk_bytes(Some(options.chunk_bytes))
-            .with_retry(options.retry)
+            .with_retry(options.retry.with_answer_wait(options.answer_timeout))
             .with_capabilities(offered)
             // A one-time URL comes without anybody to ask.
             .with_probe(wishes.probe && options.beginning != Beginning::OneTimeUrl)

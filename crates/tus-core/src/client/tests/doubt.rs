@@ -14,10 +14,121 @@ fn a_gone_upload_is_created_anew_once() {
 }
 
 #[test]
-fn a_one_time_url_is_never_made_anew() {
-    let mut bench = Bench::new(UploadPlan::resume(url(UPLOAD), None, LENGTH));
-    bench.answer(404, &[]);
-    assert!(matches!(bench.failure(), Failure::Gone { .. }));
+fn a_one_time_url_is_never_made_anew_and_its_failure_says_why() {
+    let cases = [
+        (404, None, Spent::Gone),
+        (410, None, Spent::Gone),
+        (403, Some(VerdictKind::Gone), Spent::Gone),
+        (403, Some(VerdictKind::Expired), Spent::Expired),
+        (400, Some(VerdictKind::AlreadyUsed), Spent::Used),
+    ];
+    for (status, kind, expected) in cases {
+        let mut bench = Bench::new(UploadPlan::resume(url(UPLOAD), None, LENGTH));
+        bench.judged(status, &[], kind.map(says));
+        let failure = bench.failure();
+        let found = matches!(failure, Failure::OneTimeUrl { why, .. } if why == expected);
+        assert!(found, "{status} {kind:?}: {failure:?}");
+        assert!(failure.to_string().contains("ask whoever gave it"));
+        assert!(!failure.is_resumable());
+    }
+}
+
+#[test]
+fn an_expired_upload_is_created_anew_where_there_is_a_way_to() {
+    let mut bench = Bench::resuming();
+    bench.judged(403, &[], Some(says(VerdictKind::Expired)));
+    assert_eq!(bench.method(), Method::POST);
+}
+
+#[test]
+fn a_creation_that_a_service_calls_expired_is_not_repeated() {
+    for kind in [
+        VerdictKind::Expired,
+        VerdictKind::Gone,
+        VerdictKind::AlreadyUsed,
+    ] {
+        let mut bench = Bench::creating();
+        bench.judged(410, &[], Some(says(kind)));
+        assert!(matches!(bench.failure(), Failure::Refused { .. }));
+    }
+}
+
+#[test]
+fn a_refused_question_after_the_last_byte_is_a_doubt_and_what_the_status_says_comes_after_it() {
+    for status in [400, 401, 403, 405, 412] {
+        let mut bench = Bench::reached(LENGTH);
+        bench.answer(status, &[]);
+        bench.reconciled(Reconciled::Complete);
+        bench.assert_finished();
+
+        for found in [Reconciled::Absent, Reconciled::Unknown] {
+            let mut bench = Bench::reached(LENGTH);
+            bench.answer(status, &[]);
+            bench.reconciled(found);
+            let failure = bench.failure();
+            let login = matches!(failure, Failure::Credentials { .. });
+            assert_eq!(login, matches!(status, 401 | 403), "{status}: {failure:?}");
+            assert!(login || matches!(failure, Failure::Refused { .. }));
+        }
+
+        let mut bench = Bench::reached(LENGTH - 1);
+        bench.answer(status, &[]);
+        let _ = bench.failure();
+    }
+}
+
+#[test]
+fn a_refusal_that_is_about_credentials_is_no_doubt() {
+    let mut bench = Bench::reached(LENGTH);
+    bench.judged(403, &[], Some(says(VerdictKind::Login)));
+    assert!(matches!(bench.failure(), Failure::Credentials { .. }));
+}
+
+#[test]
+fn a_url_that_is_used_up_after_the_last_byte_was_probably_used_by_us() {
+    let used = || {
+        let start = Bench::reached(LENGTH).upload.plan.start;
+        let plan = UploadPlan::resume(url(UPLOAD), None, LENGTH).with_start(start);
+        let mut bench = Bench::new(plan);
+        bench.judged(400, &[], Some(says(VerdictKind::AlreadyUsed)));
+        bench
+    };
+    let mut bench = used();
+    bench.reconciled(Reconciled::Complete);
+    bench.assert_finished();
+
+    let mut bench = used();
+    bench.reconciled(Reconciled::Unknown);
+    assert!(matches!(bench.failure(), Failure::Vanished { .. }));
+
+    let mut bench = used();
+    bench.reconciled(Reconciled::Absent);
+    assert!(matches!(
+        bench.failure(),
+        Failure::OneTimeUrl {
+            why: Spent::Used,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_service_without_room_is_waited_for() {
+    for kind in [VerdictKind::QueueFull, VerdictKind::StorageFull] {
+        let mut bench = Bench::creating();
+        bench.judged(400, &[], Some(says(kind)));
+        assert_eq!(bench.method(), Method::POST, "{kind:?}");
+        let told = |event: &Event| {
+            matches!(
+                event,
+                Event::Retry {
+                    reason: RetryReason::Throttled(..),
+                    ..
+                }
+            )
+        };
+        assert!(bench.events.iter().any(told));
+    }
 }
 
 #[test]

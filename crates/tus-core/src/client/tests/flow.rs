@@ -101,6 +101,44 @@ fn an_answer_that_is_late_gets_twice_the_time_next() {
 }
 
 #[test]
+fn no_answer_is_awaited_for_longer_than_patience_lasts() {
+    let policy = RetryPolicy::DEFAULT
+        .with_patience(Duration::from_secs(12 * 60))
+        .with_answer_wait(Duration::from_secs(60));
+    let mut bench = Bench::new(UploadPlan::resume(url(UPLOAD), None, LENGTH).with_retry(policy));
+    bench.answer(200, &[("upload-offset", "80")]);
+    let mut factors = Vec::new();
+    for _ in 0..3 {
+        let factor = bench.sent().1.answer_factor;
+        factors.push(factor);
+        bench.now.instant += policy.answer_wait * factor;
+        bench.fault(Fault::NoAnswer);
+        if matches!(bench.step(), Step::Done(_)) {
+            break;
+        }
+        bench.answer(200, &[("upload-offset", "80")]);
+    }
+    assert_eq!(factors, [5, 7], "five minutes, then what is left");
+    assert!(matches!(bench.failure(), Failure::OutOfPatience { .. }));
+}
+
+#[test]
+fn a_lock_that_nobody_frees_is_not_waited_for_as_long_as_patience_lasts() {
+    let mut bench = Bench::patching();
+    let start = bench.now.instant;
+    while let Step::Send(_) = bench.step() {
+        bench.answer(423, &[]);
+    }
+    let waited = bench.now.instant - start;
+    let minutes = waited.as_secs() / 60;
+    assert!((15..=16).contains(&minutes), "{waited:?}");
+    let failure = bench.failure();
+    let locked = RetryReason::Locked;
+    assert!(matches!(&failure, Failure::OutOfPatience { last, .. } if *last == locked));
+    assert!(failure.is_resumable());
+}
+
+#[test]
 fn a_failed_head_is_never_a_reason_to_create_anew() {
     for status in [500, 502, 503, 520, 408, 423, 429] {
         let mut bench = Bench::resuming();
@@ -303,6 +341,25 @@ fn a_chunk_that_is_too_large_is_halved_within_the_rule_then_it_is_over() {
         assert_eq!(bench.sent().1.chunk.unwrap().len, expected);
         bench.answer(413, &[]);
         if expected > 10 {
+            bench.answer(200, &[("upload-offset", "0")]);
+        }
+    }
+    assert!(matches!(bench.failure(), Failure::Refused { .. }));
+}
+
+#[test]
+fn without_a_rule_halving_ends_at_64_kib() {
+    const KIB: u64 = 1024;
+    let plan = UploadPlan::resume(url(UPLOAD), None, 1000 * KIB).with_chunk_bytes(Some(300 * KIB));
+    let mut bench = Bench {
+        upload: Upload::new(plan),
+        ..Bench::resuming()
+    };
+    bench.answer(200, &[("upload-offset", "0")]);
+    for expected in [300, 150, 75, 64] {
+        assert_eq!(bench.sent().1.chunk.unwrap().len, expected * KIB);
+        bench.answer(413, &[]);
+        if expected > 64 {
             bench.answer(200, &[("upload-offset", "0")]);
         }
     }

@@ -69,7 +69,7 @@ fn a_one_time_upload_that_vanishes_after_its_last_byte_is_asked_about() {
 
     let mut bench = sent_whole();
     bench.reconciled(Reconciled::Absent);
-    assert!(matches!(bench.failure(), Failure::Gone { .. }));
+    assert!(matches!(bench.failure(), Failure::OneTimeUrl { .. }));
 }
 
 #[test]
@@ -113,13 +113,22 @@ fn to_remove_what_is_gone_never_makes_it_anew() {
     let mut bench = Bench::patching();
     bench.upload.interrupted(bench.now);
     bench.upload.terminate();
-    let gone = Verdict {
-        kind: Some(VerdictKind::Gone),
-        code: None,
-        message: "not here".into(),
-    };
-    bench.judged(403, &[], Some(gone));
+    bench.judged(403, &[], Some(says(VerdictKind::Gone)));
     assert!(matches!(bench.step(), Step::Done(Outcome::Terminated)));
+}
+
+#[test]
+fn to_ask_twice_for_the_removal_keeps_the_wait() {
+    let mut bench = Bench::patching();
+    bench.upload.terminate();
+    bench.answer(503, &[("retry-after", "7")]);
+    let waits = |bench: &mut Bench| match bench.upload.step(bench.now) {
+        Step::WaitUntil(until) => until,
+        other => panic!("a wait was expected, not {other:?}"),
+    };
+    let until = waits(&mut bench);
+    bench.upload.terminate();
+    assert_eq!(waits(&mut bench), until);
 }
 
 #[test]

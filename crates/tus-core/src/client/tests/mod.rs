@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::{HeaderName, HeaderValue, Method, Request, Response};
 
+mod alignment;
 mod doubt;
 mod extensions;
 mod flow;
@@ -22,6 +23,15 @@ pub(super) const LENGTH: u64 = 100;
 
 pub(super) fn url(text: &str) -> UploadUrl {
     UploadUrl::parse(text).unwrap()
+}
+
+/// What a service reads in a body.
+pub(super) fn says(kind: VerdictKind) -> Verdict {
+    Verdict {
+        kind: Some(kind),
+        code: None,
+        message: format!("{kind:?}"),
+    }
 }
 
 pub(super) fn creation() -> Creation {
