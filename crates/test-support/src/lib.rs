@@ -11,6 +11,7 @@
 //! seed, and stops when it is dropped. Waiting is always for an event, never for a while.
 
 pub mod fixtures;
+mod http1;
 pub mod peers;
 mod port;
 mod process;
@@ -21,6 +22,9 @@ mod sink;
 pub use peers::{Peer, PeerServer, StoredFile, TusNodeServer, TusPyServer, TusServer};
 pub use port::HeldPort;
 pub use process::{Process, Stream};
-pub use proxy::{ChaosProxy, ChaosProxyBuilder, Direction, ProxyCounters};
+pub use proxy::{
+    ChaosPlan, ChaosProxy, ChaosProxyBuilder, ConnectionEnd, ConnectionFault, ConnectionRecord,
+    Direction, ProxyCounters, RequestSeen,
+};
 pub use random::{Random, RandomBytes};
 pub use sink::{NullSink, NullSinkBuilder, SinkCounters, SinkUpload};

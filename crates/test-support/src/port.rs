@@ -54,6 +54,17 @@ impl HeldPort {
         socket.listen(1024)?;
         tokio::net::TcpListener::from_std(socket.into())
     }
+
+    /// Listens on the held port with a queue that is full, for as long as both sockets live: Linux
+    /// then drops every further SYN, so that connecting neither succeeds nor fails.
+    pub(crate) fn listen_full(&self) -> io::Result<(Socket, Socket)> {
+        let listening = bound(self.address)?;
+        listening.listen(0)?;
+        // A queue of length zero has room for one.
+        let filler = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        filler.connect(&self.address.into())?;
+        Ok((listening, filler))
+    }
 }
 
 fn bound(address: SocketAddr) -> io::Result<Socket> {

@@ -1,73 +1,87 @@
-//! One connection: two pumps, and the ways in which it ends.
+//! One connection: two pumps that carry its bytes.
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep_until};
 
 use super::Direction;
-use super::passage::Passage;
-use super::state::{Break, READ, Shared, Taken};
+use super::ending::{client_ended, end, finish, ordered_break, reset};
+use super::lane::READ;
+use super::log::ConnectionEnd;
+use super::passage::{Fate, Passage};
+use super::shared::{Load, Shared, Taken, View};
+use super::state::{Break, Hole};
 
 /// Serves `client` until either side or a switch ends the connection.
-pub(super) async fn run(shared: Arc<Shared>, client: TcpStream) {
-    let _open = Open(&shared);
+pub(super) async fn run(shared: Arc<Shared>, client: TcpStream, passage: Passage) {
+    let number = passage.number;
+    let _open = Open(&shared, number);
     // A view now, so that a switch turned from here on finds this connection.
     let view = shared.view(Direction::Up);
     let epochs = (view.cut_epoch, view.reset_epoch);
+    let doomed_to_freeze = passage.doom.freeze;
     let connecting = async {
-        while_black_hole(&shared).await;
+        if doomed_to_freeze {
+            std::future::pending::<()>().await;
+        }
+        while_frozen(&shared).await;
         connect(&shared).await
     };
     let server = tokio::select! {
         server = connecting => server,
         kind = ordered_break(&shared, epochs) => {
-            end(&shared, kind, &client, None).await;
+            end(&shared, number, kind, &client, None).await;
             return;
         }
     };
-    let Ok(server) = server else {
+    let server_broke = |client: &TcpStream| {
         // The nearest to "connection refused" that an accepted connection can get.
-        reset(&client);
-        return;
+        reset(client);
+        shared.note(number, |record, _| record.end = ConnectionEnd::ServerBroke);
+    };
+    let Ok(server) = server else {
+        return server_broke(&client);
     };
     let link = Link {
         shared: &shared,
+        number,
         born: Instant::now(),
         handshake: view.handshake,
-        passage: Mutex::default(),
+        swallow: passage.doom.swallow,
+        passage: Mutex::new(passage),
         server_broke: AtomicBool::new(false),
     };
     tokio::select! {
         outcome = link.carry(&client, &server) => match outcome {
             Outcome::Closed => {}
-            Outcome::ServerBroke => reset(&client),
-            Outcome::Broken(kind) => end(&shared, kind, &client, Some(&server)).await,
+            Outcome::ServerBroke => server_broke(&client),
+            Outcome::Broken(kind) => end(&shared, number, kind, &client, Some(&server)).await,
         },
         kind = ordered_break(&shared, epochs) => {
-            end(&shared, kind, &client, Some(&server)).await;
+            end(&shared, number, kind, &client, Some(&server)).await;
         }
     }
 }
 
 /// Counts the connection as open for as long as it lives.
-struct Open<'a>(&'a Shared);
+struct Open<'a>(&'a Shared, u64);
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.0.tally(|counters| counters.open_connections -= 1);
+        self.0.dismiss(self.1);
     }
 }
 
-async fn while_black_hole(shared: &Shared) {
+async fn while_frozen(shared: &Shared) {
     let mut changes = shared.watch_changes();
-    while shared.view(Direction::Up).black_hole {
+    while shared.view(Direction::Up).hole == Hole::Frozen {
         if changes.changed().await.is_err() {
             return;
         }
@@ -91,88 +105,15 @@ async fn connect(shared: &Shared) -> io::Result<TcpStream> {
     Ok(server)
 }
 
-/// Waits until a switch ends the connections that were open at `(cut, reset)`.
-async fn ordered_break(shared: &Shared, (cut, reset): (u64, u64)) -> Break {
-    let mut changes = shared.watch_changes();
-    loop {
-        let view = shared.view(Direction::Up);
-        if view.reset_epoch != reset {
-            return Break::Reset;
-        }
-        if view.cut_epoch != cut {
-            return Break::Cut;
-        }
-        if changes.changed().await.is_err() {
-            return Break::Reset;
-        }
+/// Sends a request to the server on a connection of its own, until the server answers.
+async fn replay(shared: &Shared, request: &[u8]) -> io::Result<()> {
+    let mut server = connect(shared).await?;
+    server.write_all(request).await?;
+    let mut answer = [0; 4096];
+    if server.read(&mut answer).await? > 0 {
+        shared.tally(|counters| counters.duplicates += 1);
     }
-}
-
-/// Ends a connection by order.
-async fn end(shared: &Shared, kind: Break, client: &TcpStream, server: Option<&TcpStream>) {
-    match kind {
-        Break::Reset => {
-            reset(client);
-            server.into_iter().for_each(reset);
-            shared.tally(|counters| counters.resets += 1);
-        }
-        Break::Cut => {
-            finish(client);
-            server.into_iter().for_each(finish);
-            shared.tally(|counters| counters.cuts += 1);
-            let view = shared.view(Direction::Up);
-            let drained = async {
-                let answers = async {
-                    if let Some(server) = server {
-                        drain(shared, server, Direction::Down).await;
-                    }
-                };
-                tokio::join!(drain(shared, client, Direction::Up), answers);
-            };
-            tokio::select! {
-                () = drained => {}
-                // A second cut cannot cut more; a reset can.
-                () = ordered_reset(shared, view.reset_epoch) => {
-                    reset(client);
-                    server.into_iter().for_each(reset);
-                }
-            }
-        }
-    }
-}
-
-async fn ordered_reset(shared: &Shared, epoch: u64) {
-    let mut changes = shared.watch_changes();
-    while shared.view(Direction::Up).reset_epoch == epoch {
-        if changes.changed().await.is_err() {
-            return;
-        }
-    }
-}
-
-/// Makes the coming close of `stream` an RST.
-fn reset(stream: &TcpStream) {
-    // It fails only for a socket whose peer has reset it already.
-    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-}
-
-/// Sends FIN.
-fn finish(stream: &TcpStream) {
-    // It fails only for a socket that is no longer connected.
-    let _ = SockRef::from(stream).shutdown(Shutdown::Write);
-}
-
-/// Reads until the peer closes, so that our own close is no RST.
-async fn drain(shared: &Shared, from: &TcpStream, direction: Direction) {
-    let mut buffer = vec![0; READ];
-    while from.readable().await.is_ok() {
-        match from.try_read(&mut buffer) {
-            Ok(0) => return,
-            Ok(n) => sleep_until(shared.discard(direction, n)).await,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
-        }
-    }
+    Ok(())
 }
 
 /// How the carrying of bytes ended.
@@ -190,12 +131,17 @@ struct Parcel {
     bytes: Vec<u8>,
     written: usize,
     due: Instant,
+    /// Kept back until answers were released more often than this.
+    held_in: Option<u64>,
 }
 
 struct Link<'a> {
     shared: &'a Shared,
+    number: u64,
     born: Instant,
     handshake: Duration,
+    /// All that is said here is thrown away.
+    swallow: bool,
     passage: Mutex<Passage>,
     /// Seen by the pump that writes to the server, for the one that reads from it: the kernel
     /// reports a reset to only one of them.
@@ -239,17 +185,24 @@ impl Link<'_> {
                 deaf = true;
                 finish(to);
             }
-            if deaf {
+            if deaf || self.swallows(&view) {
                 parcels.clear();
                 held = 0;
             }
-            if parcels.is_empty()
-                && let Some(ending) = ending
-            {
-                return self.close(ending, to);
+            if parcels.is_empty() {
+                match ending.take() {
+                    Some(Outcome::Broken(Break::HalfClose)) => {
+                        deaf = true;
+                        finish(to);
+                    }
+                    Some(ending) => return self.close(ending, to),
+                    None => {}
+                }
             }
-            let may_read = ending.is_none() && held < view.capacity && !view.black_hole;
-            let may_write = !view.black_hole;
+            let frozen = view.hole == Hole::Frozen;
+            let may_read = ending.is_none() && held < view.capacity && !frozen;
+            let next = parcels.front().filter(|parcel| parcel.is_free(&view));
+            let may_write = next.is_some() && !frozen;
             tokio::select! {
                 _ = changes.changed() => {}
                 readable = readable_after(ready_at, from), if may_read => {
@@ -258,28 +211,25 @@ impl Link<'_> {
                         self.shared.take(direction, &self.passage, &mut buffer, read)
                     });
                     match taken {
-                        Ok(Taken::End) => ending = Some(Outcome::Closed),
+                        Ok(Taken::End) => ending = Some(self.ended(direction)),
                         Ok(Taken::Broken(kind)) => ending = Some(Outcome::Broken(kind)),
-                        Ok(Taken::Bytes { len, swallowed, delay, ready_at: next, then }) => {
-                            ready_at = next;
-                            ending = then.map(Outcome::Broken);
-                            if !swallowed {
-                                held += len;
-                                let start = (self.born + self.handshake).max(Instant::now());
-                                parcels.push_back(Parcel {
-                                    bytes: buffer[..len].to_vec(),
-                                    written: 0,
-                                    due: start + delay,
-                                });
+                        Ok(Taken::Bytes(load)) => {
+                            ready_at = load.ready_at;
+                            ending = load.then.map(Outcome::Broken);
+                            if let Some(parcel) = self.pack(load, &buffer).await {
+                                held += parcel.bytes.len();
+                                parcels.push_back(parcel);
                             }
                         }
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         // A client that died is a client that closed: what it sent still counts.
-                        Err(_) if direction == Direction::Up => ending = Some(Outcome::Closed),
+                        Err(_) if direction == Direction::Up => {
+                            ending = Some(self.ended(direction));
+                        }
                         Err(_) => ending = Some(Outcome::ServerBroke),
                     }
                 }
-                writable = writable_after(parcels.front(), to), if may_write => {
+                writable = writable_after(next, to), if may_write => {
                     let written = match parcels.front() {
                         Some(parcel) => writable
                             .and_then(|()| to.try_write(&parcel.bytes[parcel.written..])),
@@ -300,6 +250,42 @@ impl Link<'_> {
                     }
                 }
             }
+        }
+    }
+
+    fn swallows(&self, view: &View) -> bool {
+        self.swallow || view.hole == Hole::Swallowing
+    }
+
+    fn ended(&self, direction: Direction) -> Outcome {
+        if direction == Direction::Up {
+            client_ended(self.shared, self.number);
+        }
+        Outcome::Closed
+    }
+
+    /// Makes a parcel of what was read into `buffer`; none of what is thrown away.
+    async fn pack(&self, load: Load, buffer: &[u8]) -> Option<Parcel> {
+        if let Some(request) = &load.replay {
+            // A server that does not take the copy has not been sent it twice, and is not counted.
+            let _ = replay(self.shared, request).await;
+        }
+        let start = (self.born + self.handshake).max(Instant::now());
+        let parcel = |bytes| Parcel {
+            bytes,
+            written: 0,
+            due: start + load.delay,
+            held_in: None,
+        };
+        let bytes = &buffer[..load.len];
+        match load.fate {
+            Fate::Forward => Some(parcel(bytes.to_vec())),
+            Fate::Hold(releases) => Some(Parcel {
+                held_in: Some(releases),
+                ..parcel(bytes.to_vec())
+            }),
+            Fate::Splice(bytes) => Some(parcel(bytes)),
+            Fate::Swallow => None,
         }
     }
 
@@ -325,6 +311,12 @@ impl Link<'_> {
             }
             broken => broken,
         }
+    }
+}
+
+impl Parcel {
+    fn is_free(&self, view: &View) -> bool {
+        self.held_in.is_none_or(|before| before < view.releases)
     }
 }
 

@@ -1,12 +1,18 @@
 //! [`ChaosProxy`]: the network between client and server, at its worst and on command.
 //!
-//! `state` holds every switch and counter behind one lock, `switches` turns them, `accept` takes
-//! connections in, `link` carries the bytes of one connection, and `passage` knows where in the
-//! dialogue it is.
+//! `state` holds every switch and counter, `lane` those of one direction, `shared` puts a lock
+//! around them; `switches` turns them, and `plan` decides ahead what each connection suffers.
+//! `accept` takes connections in, `link` carries the bytes of one and `ending` breaks it off;
+//! `passage` knows where in the dialogue it is, and `log` is what is told of it afterwards.
 
 mod accept;
+mod ending;
+mod lane;
 mod link;
+mod log;
 mod passage;
+mod plan;
+mod shared;
 mod state;
 mod switches;
 
@@ -19,7 +25,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::HeldPort;
-use state::{Lane, Shared};
+use lane::Lane;
+use shared::Shared;
+
+pub use log::{ConnectionEnd, ConnectionRecord, RequestSeen};
+pub use plan::{ChaosPlan, ConnectionFault};
 
 /// Socket buffers in bytes once a rate is set: what the kernel may hold on either side of the
 /// proxy is then small beside any chunk, so that the counters tell what really travelled.
@@ -42,7 +52,9 @@ pub struct ProxyCounters {
     pub bytes_up: u64,
     /// Bytes read from the server, forwarded or not.
     pub bytes_down: u64,
-    /// Bytes written to the server's socket.
+    /// Bytes of request bodies among `bytes_up`, as far as clients speak HTTP/1.
+    pub body_up: u64,
+    /// Bytes written to the server's socket; a request's copy is not among them.
     pub forwarded_up: u64,
     /// Bytes written to clients' sockets.
     pub forwarded_down: u64,
@@ -56,6 +68,14 @@ pub struct ProxyCounters {
     pub resets: u64,
     /// Answers read from the server and thrown away.
     pub swallowed_answers: u64,
+    /// Answers replaced by other bytes.
+    pub spliced_answers: u64,
+    /// Answers that were kept back, released or not.
+    pub held_answers: u64,
+    /// Requests that the server has answered twice.
+    pub duplicates: u64,
+    /// Bits that were flipped.
+    pub flips: u64,
 }
 
 /// How a [`ChaosProxy`] starts; from [`ChaosProxy::builder`].
@@ -64,6 +84,7 @@ pub struct ChaosProxyBuilder {
     target: SocketAddr,
     lanes: [Lane; 2],
     seed: u64,
+    plan: ChaosPlan,
     patience: Duration,
 }
 
@@ -98,7 +119,15 @@ impl ChaosProxyBuilder {
         self
     }
 
-    /// Seeds what is random (see [`ChaosProxy::reset_every`]). Default: 0.
+    /// Plans what each connection suffers. Default: nothing.
+    #[must_use]
+    pub fn plan(mut self, plan: ChaosPlan) -> Self {
+        self.plan = plan;
+        self
+    }
+
+    /// Seeds what is random apart from the plan: [`ChaosProxy::reset_every`] and
+    /// [`ChaosProxy::flip_bodies`]. Default: 0.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -127,7 +156,8 @@ impl ChaosProxyBuilder {
         let port = HeldPort::new()?;
         let address = port.addr();
         let listener = port.listen(buffer)?;
-        let shared = Arc::new(Shared::new(self.target, self.lanes, self.seed, buffer));
+        let shared = Shared::new(self.target, self.lanes, self.seed, self.plan, buffer);
+        let shared = Arc::new(shared);
         let (commands, inbox) = mpsc::channel(1);
         let task = tokio::spawn(accept::run(Arc::clone(&shared), port, listener, inbox));
         Ok(ChaosProxy {
@@ -166,6 +196,7 @@ impl ChaosProxy {
             target,
             lanes: [Lane::default(), Lane::default()],
             seed: 0,
+            plan: ChaosPlan::default(),
             patience: Duration::from_secs(10),
         }
     }
@@ -186,6 +217,18 @@ impl ChaosProxy {
     #[must_use]
     pub fn counters(&self) -> ProxyCounters {
         self.shared.counters()
+    }
+
+    /// What became of each connection, in the order of acceptance.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionRecord> {
+        self.shared.connections()
+    }
+
+    /// Time since the proxy started, on the clock of [`connections`](Self::connections).
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.shared.elapsed()
     }
 
     /// Waits until `condition` holds for the counters, and returns those it held for.

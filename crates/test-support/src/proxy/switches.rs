@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::accept::Command;
-use super::state::{Break, Resets};
+use super::accept::{Command, Manner};
+use super::passage::Wanted;
+use super::plan::ChaosPlan;
+use super::state::{Break, Hole, Recurring, State};
 use super::{ChaosProxy, Direction};
 
 impl ChaosProxy {
@@ -78,12 +80,8 @@ impl ChaosProxy {
     /// from clients, where the seed decides each distance. `bytes` of 0 ends it.
     pub fn reset_every(&self, bytes: u64, jitter: u64) {
         self.shared.change(|state| {
-            state.resets = (bytes > 0).then_some(Resets {
-                bytes,
-                jitter: jitter.min(bytes),
-                next: 0,
-            });
-            state.plan_reset();
+            let from = state.bytes(Direction::Up);
+            state.resets = recurring(state, from, bytes, jitter);
         });
     }
 
@@ -97,30 +95,96 @@ impl ChaosProxy {
             .change(|state| state.lane(direction).half_close_epoch += 1);
     }
 
+    /// Plans the faults of connections that are accepted from now on; replaces the plan that was.
+    pub fn set_plan(&self, plan: ChaosPlan) {
+        self.shared.change(|state| state.plan = plan);
+    }
+
     /// While on, connections are accepted and kept but not a byte is read or written: to a
     /// client it is a server that froze or a cable that was pulled. Off: all goes on.
     pub fn black_hole(&self, on: bool) {
-        self.shared.change(|state| state.black_hole = on);
+        let hole = if on { Hole::Frozen } else { Hole::None };
+        self.shared.change(|state| state.hole = hole);
+    }
+
+    /// While on, whatever either side says is read and thrown away: to a client it is a server
+    /// that takes everything and never answers. What was lost so does not come back.
+    pub fn swallow_all(&self, on: bool) {
+        let hole = if on { Hole::Swallowing } else { Hole::None };
+        self.shared.change(|state| state.hole = hole);
     }
 
     /// Once: forwards the request, throws the next answer away, then cuts (FIN). An answer
     /// `100 Continue` does not count.
     pub fn swallow_answer(&self) {
-        self.shared.change(|state| state.swallow.push(None));
+        self.shared
+            .change(|state| state.orders.swallow.push(Wanted(None)));
     }
 
     /// As [`swallow_answer`](Self::swallow_answer), but of the next request with `method`, as in
     /// `"PATCH"`. Requests must not be pipelined; no tus client does.
     pub fn swallow_answer_to(&self, method: &str) {
         self.shared
-            .change(|state| state.swallow.push(Some(method.to_owned())));
+            .change(|state| state.orders.swallow.push(only(method)));
+    }
+
+    /// Once: the next answer to a request with `method` is replaced by `bytes`, then FIN. The
+    /// server has done what it was asked.
+    pub fn splice_answer_to(&self, method: &str, bytes: impl Into<Vec<u8>>) {
+        let order = (only(method), bytes.into());
+        self.shared.change(|state| state.orders.splice.push(order));
+    }
+
+    /// Until [`release_answers`](Self::release_answers): answers to requests with `method` are
+    /// read, counted as held, and kept back. The client waits, and may be killed meanwhile.
+    pub fn hold_answers_to(&self, method: &str) {
+        self.shared
+            .change(|state| state.orders.hold = Some(only(method)));
+    }
+
+    /// Lets the answers go that are held, and holds no more.
+    pub fn release_answers(&self) {
+        self.shared.change(release);
+    }
+
+    /// Once: the next request with `method` reaches the server twice: its bytes are sent again on
+    /// a connection of their own when the first answer comes, which the client hears only once
+    /// the copy is answered, too. Requests of more than 64 MiB are not sent twice.
+    pub fn duplicate(&self, method: &str) {
+        self.shared
+            .change(|state| state.orders.duplicate.push(only(method)));
     }
 
     /// Flips the lowest bit of byte number `at` of `direction`, counted from 0 over all that the
-    /// proxy has read or will read in it. A byte that has passed already stays as it was.
+    /// proxy has read or will read in it, heads too. A byte that has passed already stays as it
+    /// was.
     pub fn flip_byte(&self, direction: Direction, at: u64) {
         self.shared
             .change(|state| state.lane(direction).flips.push(at));
+    }
+
+    /// Once: flips one bit of the byte that comes `after` further bytes of request bodies, never
+    /// one of a head.
+    pub fn flip_body_byte(&self, after: u64) {
+        self.shared.change(|state| {
+            let next = state.body_bytes() + after;
+            // Never again: the next place lies beyond all bytes that will come.
+            let (bytes, jitter) = (u64::MAX / 2, 0);
+            state.body_flips = Some(Recurring {
+                bytes,
+                jitter,
+                next,
+            });
+        });
+    }
+
+    /// Again and again: flips one bit of request bodies about every `bytes` bytes, where the seed
+    /// decides each distance, from 1 to twice that. `bytes` of 0 ends it.
+    pub fn flip_bodies(&self, bytes: u64) {
+        self.shared.change(|state| {
+            let from = state.body_bytes();
+            state.body_flips = recurring(state, from, bytes, bytes);
+        });
     }
 
     /// While on, connecting is refused: the listening socket is closed. Off: listens again on
@@ -129,16 +193,32 @@ impl ChaosProxy {
     /// # Errors
     /// When the port cannot be listened on again.
     pub async fn refuse(&self, on: bool) -> io::Result<()> {
+        self.listen(if on { Manner::Refuse } else { Manner::Accept })
+            .await
+    }
+
+    /// While on, connecting is not answered at all: the kernel drops each SYN, as a firewall or
+    /// a dead host does. Off: listens again on the same port. Open connections are not touched.
+    /// Has taken effect when it returns. Linux only.
+    ///
+    /// # Errors
+    /// When the port cannot be listened on again.
+    pub async fn ignore_connects(&self, on: bool) -> io::Result<()> {
+        self.listen(if on { Manner::Ignore } else { Manner::Accept })
+            .await
+    }
+
+    async fn listen(&self, manner: Manner) -> io::Result<()> {
         let (done, answer) = oneshot::channel();
-        let command = Command::Refuse { on, done };
-        let sent = self.commands.send(command).await.is_ok();
+        let sent = self.commands.send(Command { manner, done }).await.is_ok();
         match answer.await {
             Ok(result) if sent => result,
             _ => Err(io::Error::other("the proxy's runtime has ended")),
         }
     }
 
-    /// Turns every fault off that has not struck yet, except [`refuse`](Self::refuse); rates,
+    /// Turns every fault off that has not struck yet, lets held answers go and forgets the plan,
+    /// except [`refuse`](Self::refuse) and [`ignore_connects`](Self::ignore_connects); rates,
     /// delays and target stay.
     pub fn calm(&self) {
         self.shared.change(|state| {
@@ -148,8 +228,33 @@ impl ChaosProxy {
                 lane.flips.clear();
             }
             state.resets = None;
-            state.swallow.clear();
-            state.black_hole = false;
+            state.body_flips = None;
+            state.orders.swallow.clear();
+            state.orders.splice.clear();
+            state.orders.duplicate.clear();
+            release(state);
+            state.plan = ChaosPlan::default();
+            state.hole = Hole::None;
         });
     }
+}
+
+fn only(method: &str) -> Wanted {
+    Wanted(Some(method.to_owned()))
+}
+
+fn release(state: &mut State) {
+    state.orders.hold = None;
+    state.orders.releases += 1;
+}
+
+/// Something about every `bytes` bytes, beginning after `from`; nothing for 0.
+fn recurring(state: &mut State, from: u64, bytes: u64, jitter: u64) -> Option<Recurring> {
+    let mut recurring = Recurring {
+        bytes,
+        jitter: jitter.min(bytes),
+        next: 0,
+    };
+    recurring.plan(from, &mut state.random);
+    (bytes > 0).then_some(recurring)
 }

@@ -5,5 +5,6 @@ mod peers;
 mod process;
 mod proxy_bytes;
 mod proxy_faults;
+mod proxy_plan;
 mod sink;
 mod wire;
