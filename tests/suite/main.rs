@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod explain;
 mod interop;
 mod library;
 mod main_job;
@@ -15,5 +16,7 @@ mod network_loss;
 mod parts;
 mod peers;
 mod processes;
+mod serve;
+mod state;
 mod tus_js;
 mod world;

@@ -103,7 +103,7 @@ async fn an_announced_wait_is_kept_by_every_upload() {
     let wait = std::time::Duration::from_secs(2);
     let busy = Fault::Status {
         status: StatusCode::TOO_MANY_REQUESTS,
-        retry_after: Some(wait),
+        retry_after: Some(wait.into()),
     };
     emulator
         .faults()

@@ -5,14 +5,16 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use stream_api::StreamClient;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tus_core::client::Failure;
-use tus_engine::{FileSource, NewUpload, Report, Resume, Source, UploadError, Uploader};
+use tus_engine::{FileSource, Report, Resume, Source, UploadError, Uploader};
 
+use crate::apply::{self, Applied, ApplyError};
 use crate::service::MEDIA_ID;
 use crate::settings::{SettingsError, VideoSettings};
-use crate::target::{Target, file_name};
+use crate::target::Target;
 
 /// One file, or other source, to be uploaded.
 #[derive(Clone)]
@@ -91,7 +93,17 @@ pub struct JobResult {
     /// The file, as it was named.
     pub path: PathBuf,
     /// How its upload ended.
-    pub outcome: Result<Report, JobError>,
+    pub outcome: Result<Uploaded, JobError>,
+}
+
+/// A source that is on the server whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Uploaded {
+    /// What the engine reports.
+    pub report: Report,
+    /// Settings that changed since an earlier run had finished it, and are in force now.
+    pub applied: Option<Applied>,
 }
 
 /// The id of what was uploaded: Stream's media id, or the upload's own id elsewhere.
@@ -110,6 +122,9 @@ pub enum JobError {
     /// The file cannot be opened or read.
     #[error("{0}")]
     File(#[source] io::Error),
+    /// It is uploaded, and its changed settings are not in force.
+    #[error("{0}")]
+    Apply(#[from] ApplyError),
     /// The settings cannot be sent.
     #[error("{0}")]
     Settings(#[source] SettingsError),
@@ -132,6 +147,7 @@ impl JobError {
     pub fn is_resumable(&self) -> bool {
         match self {
             Self::Upload(error) => error.is_resumable(),
+            Self::Apply(_) => true,
             Self::File(_) | Self::Settings(_) | Self::TooLarge { .. } => false,
         }
     }
@@ -154,13 +170,27 @@ impl JobError {
 pub struct Ingest {
     uploader: Uploader,
     target: Target,
+    account: Option<StreamClient>,
 }
 
 impl Ingest {
     /// Uploads go through `uploader`, which must have the target's service.
     #[must_use]
     pub fn new(uploader: Uploader, target: Target) -> Self {
-        Self { uploader, target }
+        Self {
+            uploader,
+            target,
+            account: None,
+        }
+    }
+
+    /// Has settings that changed after an upload had finished applied through this account's API, and read back.
+    #[must_use]
+    pub fn with_account(self, account: StreamClient) -> Self {
+        Self {
+            account: Some(account),
+            ..self
+        }
     }
 
     /// Runs all jobs, as many at once as the uploader allows, and hands over each result as it comes. Files are opened when
@@ -212,7 +242,7 @@ impl Ingest {
         }
     }
 
-    async fn upload(&self, job: &Job, cancel: &CancellationToken) -> Result<Report, JobError> {
+    async fn upload(&self, job: &Job, cancel: &CancellationToken) -> Result<Uploaded, JobError> {
         let source = match &job.source {
             Some(source) => Arc::clone(source),
             None => open(job.path.clone()).await.map_err(JobError::File)?,
@@ -221,26 +251,35 @@ impl Ingest {
         if let Some(limit) = self.target.max_bytes().filter(|limit| bytes >= *limit) {
             return Err(JobError::TooLarge { bytes, limit });
         }
-        let creation = self
+        let new = self
             .target
-            .creation(&job.path, &job.settings)
-            .map_err(JobError::Settings)?;
-        let mut new = NewUpload::new(creation, job.source_key())
+            .upload(&job.path, job.source_key(), &job.settings)
+            .map_err(JobError::Settings)?
             .with_label(job.path.to_string_lossy())
-            .with_settings(job.settings.key(&file_name(&job.path)))
             .with_resume(job.resume)
             .with_remember(job.source.is_none());
-        if let Some(identity) = self.target.identity() {
-            new = new.with_destination(identity).with_server_moves(true);
-        }
-        let handle = self.uploader.upload(source, new);
+        let handle = self.uploader.upload(source, new.clone());
         let joined = handle.join();
         tokio::pin!(joined);
-        tokio::select! {
+        let mut report = tokio::select! {
             biased;
-            () = cancel.cancelled() => Err(UploadError::Cancelled.into()),
-            report = &mut joined => Ok(report?),
+            () = cancel.cancelled() => return Err(UploadError::Cancelled.into()),
+            report = &mut joined => report?,
+        };
+        let mut applied = None;
+        if let Some(account) = self.account.as_ref().filter(|_| report.settings_differ) {
+            applied = Some(apply::apply(account, media_id(&report), &job.settings).await?);
+            self.uploader.confirm_settings(&new).await?;
+            report.settings_differ = false;
         }
+        if let Target::UploadUrl {
+            media_id: Some(id), ..
+        } = &self.target
+        {
+            let tag = report.tags.entry(MEDIA_ID.as_str().to_owned());
+            tag.or_insert_with(|| id.clone());
+        }
+        Ok(Uploaded { report, applied })
     }
 }
 

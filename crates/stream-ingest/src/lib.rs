@@ -1,5 +1,7 @@
 //! Bulk uploads to Cloudflare Stream and to every tus server: which files, what is told about them, and what became of them.
 
+mod apply;
+mod doubt;
 mod ingest;
 pub mod limits;
 mod scan;
@@ -7,7 +9,8 @@ mod service;
 mod settings;
 mod target;
 
-pub use ingest::{Ingest, Job, JobError, JobResult, media_id};
+pub use apply::{Applied, ApplyError};
+pub use ingest::{Ingest, Job, JobError, JobResult, Uploaded, media_id};
 pub use scan::{Found, LeftOut, Selection, find, is_video_name};
 pub use service::{CloudflareStream, MEDIA_ID};
 pub use settings::{Deletion, SettingsError, VideoSettings};

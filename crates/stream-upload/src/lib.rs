@@ -17,7 +17,7 @@
 //!     .store(SledStore::open("state")?)
 //!     .build()?;
 //! let source = Arc::new(FileSource::open("footage.mov".as_ref())?);
-//! let new = NewUpload::new(Creation::new(target.creation_url().clone()), "footage.mov");
+//! let new = NewUpload::new(Creation::new(target.url().clone()), "footage.mov");
 //! let report = uploader.upload(source, new).join().await?;
 //! println!("{} bytes", report.length);
 //! # Ok(())

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_transport::BoxFuture;
+use resume_store::Resemblance;
 use tus_core::checksum::Digester;
 use tus_core::{ChecksumAlgorithm, Chunk, header};
 
 use crate::buffer::{BUFFER_BYTES, BufferPool};
+use crate::prove::Tracer;
 use crate::source::Source;
 
 /// Smallest piece that is handed out on a slow connection. A stall is noticed by pieces that do not leave, so a piece must be
@@ -37,6 +39,8 @@ pub(crate) struct ChunkBody {
     sent: u64,
     /// Digests what leaves, for the trailer behind it.
     digester: Option<Digester>,
+    /// Follows what is read.
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl ChunkBody {
@@ -59,7 +63,13 @@ impl ChunkBody {
             started: None,
             sent: 0,
             digester: None,
+            tracer: None,
         }
+    }
+
+    /// Has every block that is read traced before it leaves.
+    pub(crate) fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Ends the body with its digest as a trailer (CT-02). Its length is then not announced: trailers follow chunked bodies
@@ -81,9 +91,18 @@ impl ChunkBody {
             Arc::clone(&self.pool),
             self.read_from,
         );
+        let tracer = self.tracer.clone();
         self.reading = Some(Box::pin(async move {
             let buffer = pool.take().await;
-            source.read_at(offset, buffer).await
+            let Some(tracer) = tracer else {
+                return source.read_at(offset, buffer).await;
+            };
+            let begin = Tracer::begin_at(offset);
+            let mut bytes = source.read_at(begin, buffer).await?;
+            tracer.read(begin, &bytes)?;
+            let before = usize::try_from(offset - begin).unwrap_or(usize::MAX);
+            bytes.advance(before.min(bytes.len()));
+            Ok(bytes)
         }));
     }
 
@@ -148,7 +167,7 @@ impl Body for ChunkBody {
         let len = piece.len() as u64;
         // Asked before the last piece leaves: a chunk of a source that changed must not arrive whole,
         // for it may be the one that completes the upload.
-        if len == this.remaining && !this.source.is_unchanged()? {
+        if len == this.remaining && this.source.look()? == Resemblance::Changed {
             return Poll::Ready(Some(Err(io::Error::other("the source changed"))));
         }
         if let Some(digester) = &mut this.digester {

@@ -21,10 +21,12 @@ use crate::capabilities::Known;
 use crate::control::{Wish, Wishes};
 use crate::error::UploadError;
 use crate::event::{Event, EventSink, RestartReason, UploadId};
+use crate::new_upload::{NewUpload, Report};
 use crate::permits::Held;
-use crate::resume::{self, Begin, Keeper, Outset};
+use crate::prove::Tracer;
+use crate::resume::{Begin, Keeper, Outset, Retrospect};
 use crate::source::Source;
-use crate::uploader::{NewUpload, Report, Shared};
+use crate::uploader::Shared;
 
 /// A source, and what is wanted of it.
 pub(crate) struct Task {
@@ -61,8 +63,13 @@ impl Task {
         setup: Setup,
     ) -> BoxFuture<'static, Result<(Report, Option<UploadUrl>), UploadError>> {
         Box::pin(async move {
-            let journal = self.shared.journal.as_ref();
-            let outset = match resume::look_back(&self.new, &self.source, journal).await? {
+            let retrospect = Retrospect {
+                new: &self.new,
+                source: &self.source,
+                journal: self.shared.journal.as_ref(),
+                pool: &self.shared.permits.buffers,
+            };
+            let outset = match retrospect.look_back().await? {
                 Begin::Finished {
                     record,
                     settings_differ,
@@ -135,18 +142,27 @@ pub(crate) struct Driver {
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) upload: Upload,
+    /// What the machine was made of, to begin anew with.
+    plan: UploadPlan,
     pub(crate) record: Record,
+    /// The record of an upload that begins anew.
+    fresh: Record,
     pub(crate) keeper: Option<Keeper>,
+    pub(crate) tracer: Option<Arc<Tracer>>,
+    /// Up to where a source that looks different is the same.
+    proven_to: Option<u64>,
     pub(crate) sent: Arc<AtomicU64>,
     pub(crate) requests: u64,
     pub(crate) last_fault: Option<TransportError>,
     pub(crate) save_trouble_told: bool,
     /// A creation was sent, and whether it was carried out is not known.
     pub(crate) creation_in_doubt: bool,
+    /// The service was asked about a doubt in this run.
+    doubted: bool,
     pub(crate) creation_url: UploadUrl,
     /// Held while this upload is the one that asks what the server offers.
     pub(crate) asking: Option<OwnedMutexGuard<Known>>,
-    abandoned: Option<UploadUrl>,
+    abandoned: Option<Record>,
     restarted: Option<RestartReason>,
     turn: Option<OwnedSemaphorePermit>,
     started: Instant,
@@ -156,11 +172,12 @@ impl Driver {
     pub(crate) async fn new(task: &Task, outset: Outset, setup: Setup) -> Self {
         let (shared, source) = (Arc::clone(&task.shared), Arc::clone(&task.source));
         let options = &shared.options;
-        let creation_url = task.new.creation.url.clone();
+        let creation_url = task.new.entry.url().clone();
         // A resume needs to know of checksums only, and is not worth a question unless one was asked for by name.
         let creates = outset.start == Start::Create;
         let curious = creates || matches!(options.checksum, ChecksumWish::Required(_));
-        let (capabilities, asking) = if shared.service.answers_options() {
+        let one_time = task.new.entry.creation().is_none();
+        let (capabilities, asking) = if shared.service.answers_options() && !one_time {
             let known = shared.capabilities.of(&creation_url).await;
             match &*known {
                 Known::Answer(answer) => (answer.clone(), None),
@@ -174,7 +191,12 @@ impl Driver {
             (Some(asked), Some(window)) => Some(asked.min(window)),
             (asked, window) => asked.or(window),
         };
-        let plan = UploadPlan::create(task.new.creation.clone(), source.length())
+        let creation = task.new.entry.creation().cloned().map(|mut creation| {
+            let key = &outset.record.idempotency_key;
+            shared.service.stamp(key, &mut creation);
+            creation
+        });
+        let plan = UploadPlan::resume(creation_url.clone(), creation, source.length())
             .with_start(outset.start)
             .with_chunk_rule(shared.service.chunk_rule())
             .with_chunk_bytes(chunk_bytes)
@@ -188,9 +210,13 @@ impl Driver {
             .with_method_override(options.method_override)
             .with_seed(seed());
         Self {
-            upload: Upload::new(plan),
+            upload: Upload::new(plan.clone()),
+            plan,
             record: outset.record,
+            fresh: outset.fresh,
             keeper: outset.keeper,
+            tracer: outset.tracer,
+            proven_to: outset.proven_to,
             abandoned: outset.abandoned,
             restarted: outset.restarted,
             id: task.id,
@@ -206,6 +232,7 @@ impl Driver {
             last_fault: None,
             save_trouble_told: false,
             creation_in_doubt: false,
+            doubted: false,
         }
     }
 
@@ -213,8 +240,8 @@ impl Driver {
         if let Some(reason) = self.restarted {
             self.emit(Event::Restarted { reason });
         }
-        if let Some(url) = self.abandoned.take() {
-            self.remove(&url).await;
+        if let Some(record) = self.abandoned.take() {
+            self.discard(&record).await;
         }
         let mut terminating = false;
         loop {
@@ -227,6 +254,11 @@ impl Driver {
                 Wish::Terminate if terminating => {}
                 Wish::Terminate => {
                     terminating = true;
+                    if self.record.state == State::Active
+                        && self.shared.service.discard(&self.record).await == Some(true)
+                    {
+                        return self.end(Outcome::Terminated).await;
+                    }
                     self.upload.terminate();
                 }
             }
@@ -250,7 +282,41 @@ impl Driver {
             while let Some(event) = self.upload.poll_event() {
                 self.handle(event).await;
             }
+            if self.unproven() {
+                self.begin_anew().await?;
+            }
         }
+    }
+
+    /// Whether the server has bytes of which it is not known that they are the source's.
+    fn unproven(&self) -> bool {
+        self.proven_to
+            .is_some_and(|proven| self.record.upload_url.is_some() && self.upload.offset() > proven)
+    }
+
+    /// Gives up a remembered upload whose bytes are not the source's, and makes a new one.
+    async fn begin_anew(&mut self) -> Result<(), UploadError> {
+        if self.plan.creation.is_none() {
+            return Err(UploadError::SourceChanged);
+        }
+        let reason = RestartReason::SourceChanged;
+        self.emit(Event::Restarted { reason });
+        let old = std::mem::replace(&mut self.record, self.fresh.clone());
+        self.record.idempotency_key.clone_from(&old.idempotency_key);
+        // First: a crash behind it must not take the removed upload for one that was completed.
+        self.save().await;
+        self.discard(&old).await;
+        if let Some(tracer) = &self.tracer {
+            tracer.forget_from(0);
+        }
+        self.proven_to = None;
+        self.upload = Upload::new(
+            self.plan
+                .clone()
+                .with_start(Start::Create)
+                .with_probe(false),
+        );
+        Ok(())
     }
 
     /// Does what the machine says.
@@ -266,8 +332,10 @@ impl Driver {
                 self.upload.on_available(ready.end, ready.is_end);
             }
             Step::Reconcile => {
+                self.doubted |= self.record.state == State::Creating;
                 let found = self.shared.service.reconcile(&self.record).await;
-                self.upload.on_reconciled(found, now());
+                self.record.tags.extend(found.tags);
+                self.upload.on_reconciled(found.reconciled, now());
             }
             Step::WaitUntil(until) => sleep_until(until.into()).await,
             Step::Done(_) => {}
@@ -304,6 +372,9 @@ impl Driver {
                 self.record.offset = 0;
                 self.record.expires_at = expires;
                 self.note_tags();
+                // Handed out now, so that one commit tells of the creation and of the first chunk, which often is the last one.
+                self.upload.step(now());
+                self.note_reached();
                 self.save().await;
                 self.emit(Event::Created {
                     tags: self.record.tags.clone(),
@@ -330,6 +401,7 @@ impl Driver {
             CoreEvent::Recreating { .. } => {
                 self.record.upload_url = None;
                 self.record.offset = 0;
+                self.record.reached = 0;
                 self.emit(Event::Restarted {
                     reason: RestartReason::Gone,
                 });
@@ -385,11 +457,15 @@ impl Driver {
         match outcome {
             Outcome::Finished => {
                 let length = self.upload.offset();
-                self.record.state = State::Finished;
                 self.record.offset = length;
                 self.record.length = Some(length);
+                self.record.content = self.tracer.as_ref().and_then(|tracer| tracer.content());
                 self.note_tags();
+                self.record.state = State::Finished;
                 self.save().await;
+                if self.doubted && !self.shared.service.tidy(&self.record).await {
+                    self.emit(Event::PossibleOrphan);
+                }
                 self.emit(Event::Finished {
                     tags: self.record.tags.clone(),
                 });
@@ -405,7 +481,11 @@ impl Driver {
                 })
             }
             Outcome::Failed(failure) => {
-                if matches!(failure, Failure::Gone { .. } | Failure::Vanished { .. }) {
+                let lost = matches!(
+                    failure,
+                    Failure::Gone { .. } | Failure::OneTimeUrl { .. } | Failure::Vanished { .. }
+                );
+                if lost {
                     self.record.state = State::Failed;
                     self.save().await;
                 } else if self.record.state == State::Creating && !self.creation_in_doubt {

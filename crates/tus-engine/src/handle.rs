@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use crate::control::Wish;
 use crate::error::UploadError;
 use crate::event::UploadId;
-use crate::uploader::Report;
+use crate::new_upload::Report;
 
 /// An upload that is under way, or waits for its turn.
 ///

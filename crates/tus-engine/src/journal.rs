@@ -10,7 +10,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use resume_store::{Change, Fingerprint, Lease, Record, ResumeStore, StoreError};
+use resume_store::{
+    Change, Fingerprint, Lease, Record, ResumeStore, State, StoreError, TRAIL_MIN_BYTES, Trail,
+};
 use tokio::sync::oneshot;
 
 use crate::event::EventSink;
@@ -22,6 +24,13 @@ pub(crate) struct Journal {
 }
 
 enum Command {
+    /// Gives a record and its trail another fingerprint.
+    Adopt {
+        from: Fingerprint,
+        to: Fingerprint,
+        record: Box<Record>,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     /// Without a record, what is there is removed.
     Commit(
         Fingerprint,
@@ -35,7 +44,17 @@ enum Command {
         oneshot::Sender<Result<Option<Record>, StoreError>>,
     ),
     Note(Fingerprint, Box<Record>),
+    Strays(oneshot::Sender<Strays>),
+    Trail {
+        fingerprint: Fingerprint,
+        length: u64,
+        is_new: bool,
+        reply: oneshot::Sender<Trail>,
+    },
 }
+
+/// The unfinished uploads that earlier processes left behind, as far as they left a trail.
+pub(crate) type Strays = Arc<[(Fingerprint, Record)]>;
 
 impl Journal {
     /// Starts the thread.
@@ -54,6 +73,7 @@ impl Journal {
                 sink,
                 interval,
                 pending: HashMap::new(),
+                strays: None,
                 written_at: Instant::now(),
             }
             .run(&inbox);
@@ -90,6 +110,40 @@ impl Journal {
             .unwrap_or_else(|| Err("the store's thread has ended".into()))
     }
 
+    /// Gives a record and its trail another fingerprint, durably. Bring both leases.
+    pub(crate) async fn adopt(
+        &self,
+        from: Fingerprint,
+        to: Fingerprint,
+        record: Record,
+    ) -> Result<(), String> {
+        let command = |reply| Command::Adopt {
+            from,
+            to,
+            record: Box::new(record),
+            reply,
+        };
+        self.ask(command)
+            .await
+            .unwrap_or_else(|| Err("the store's thread has ended".into()))
+    }
+
+    /// The unfinished uploads that were there when this was first asked: those of this process are none of them.
+    pub(crate) async fn strays(&self) -> Strays {
+        self.ask(Command::Strays).await.unwrap_or_default()
+    }
+
+    /// The trail of a source; an empty one if it is new.
+    pub(crate) async fn trail(&self, fingerprint: Fingerprint, length: u64, is_new: bool) -> Trail {
+        let command = |reply| Command::Trail {
+            fingerprint,
+            length,
+            is_new,
+            reply,
+        };
+        self.ask(command).await.unwrap_or_else(Trail::off)
+    }
+
     /// Writes the record with the next batch.
     pub(crate) fn note(&self, fingerprint: Fingerprint, record: Record) {
         // Without the thread there is nobody to tell; the next commit reports it.
@@ -122,6 +176,8 @@ struct Scribe {
     sink: Arc<dyn EventSink>,
     interval: Duration,
     pending: HashMap<Fingerprint, Option<Record>>,
+    /// Once somebody asked.
+    strays: Option<Strays>,
     written_at: Instant,
 }
 
@@ -163,6 +219,14 @@ impl Scribe {
 
     fn take(&mut self, command: Command, waiting: &mut Vec<oneshot::Sender<Result<(), String>>>) {
         match command {
+            Command::Adopt {
+                from,
+                to,
+                record,
+                reply,
+            } => {
+                let _ = reply.send(self.adopt(&from, &to, *record));
+            }
             Command::Commit(fingerprint, record, reply) => {
                 self.pending
                     .insert(fingerprint, record.map(|record| *record));
@@ -178,7 +242,46 @@ impl Scribe {
             Command::Note(fingerprint, record) => {
                 self.pending.insert(fingerprint, Some(*record));
             }
+            Command::Strays(reply) => {
+                if self.strays.is_none() {
+                    self.strays = Some(self.find_strays());
+                }
+                let _ = reply.send(self.strays.clone().unwrap_or_default());
+            }
+            Command::Trail {
+                fingerprint,
+                length,
+                is_new,
+                reply,
+            } => {
+                if is_new {
+                    self.store.remove_trail(&fingerprint);
+                }
+                let _ = reply.send(self.store.trail(&fingerprint, length));
+            }
         }
+    }
+
+    fn adopt(
+        &mut self,
+        from: &Fingerprint,
+        to: &Fingerprint,
+        record: Record,
+    ) -> Result<(), String> {
+        let changes = [Change::Put(*to, record), Change::Remove(*from)];
+        let done = self.store.commit(&changes);
+        done.map_err(|error| error.to_string())?;
+        // A crash here leaves a record without a trail, which is begun anew if its file was touched.
+        self.store.move_trail(from, to);
+        Ok(())
+    }
+
+    fn find_strays(&self) -> Strays {
+        let load = |fingerprint| match self.store.load(&fingerprint) {
+            Ok(Some(record)) if record.state == State::Active => Some((fingerprint, record)),
+            _ => None,
+        };
+        self.store.trails().into_iter().filter_map(load).collect()
     }
 
     fn load(&mut self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
@@ -204,7 +307,15 @@ impl Scribe {
             .collect();
         match self.store.commit(&changes) {
             Ok(()) => {
-                self.pending.clear();
+                for (fingerprint, record) in self.pending.drain() {
+                    // Nobody will compare its bytes any more.
+                    let ended = record.as_ref().is_none_or(|record| {
+                        record.state == State::Finished && record.length > Some(TRAIL_MIN_BYTES)
+                    });
+                    if ended {
+                        self.store.remove_trail(&fingerprint);
+                    }
+                }
                 Ok(())
             }
             Err(error) => {

@@ -15,6 +15,14 @@ impl Driver {
         self.save().await;
     }
 
+    /// Takes over how far chunks were handed out. `true` if that is news.
+    pub(crate) fn note_reached(&mut self) -> bool {
+        let reached = self.upload.reached();
+        let is_news = reached > self.record.reached;
+        self.record.reached = self.record.reached.max(reached);
+        is_news
+    }
+
     pub(crate) fn note_offset(&mut self, offset: u64) {
         self.record.offset = offset;
         self.record.updated_at = SystemTime::now();

@@ -32,9 +32,11 @@ mod event;
 mod handle;
 mod journal;
 mod keep;
+mod new_upload;
 mod options;
 mod parts;
 mod permits;
+mod prove;
 mod reader;
 mod resume;
 mod service;
@@ -46,12 +48,13 @@ pub use buffer::{BUFFER_BYTES, Buffer, BufferPool};
 pub use error::UploadError;
 pub use event::{Event, EventSink, RestartReason, Silent, UploadId, WaitReason};
 pub use handle::{Termination, UploadHandle};
+pub use new_upload::{Entry, NewUpload, Report, Resume};
 pub use options::UploaderOptions;
 pub use reader::{ReaderSource, WINDOW_BYTES};
-pub use service::{PlainTus, Service, printable};
+pub use service::{Finding, PlainTus, Service, printable};
 pub use source::{BytesSource, FileSource, Ready, Source};
 pub use tus_core::client::{Creation, Failure, Reconciled, RetryReason, Verdict, VerdictKind};
 pub use tus_core::{
     ChecksumAlgorithm, ChecksumWish, ChunkRule, Metadata, RetryPolicy, UploadLength, UploadUrl,
 };
-pub use uploader::{NewUpload, Report, Resume, Uploader, UploaderBuilder};
+pub use uploader::{Uploader, UploaderBuilder};

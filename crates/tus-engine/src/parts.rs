@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_transport::BoxFuture;
-use resume_store::{Evidence, State};
+use resume_store::{Evidence, Resemblance, State};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tus_core::client::Failure;
@@ -20,9 +20,9 @@ use crate::control::Wishes;
 use crate::drive::{Driver, Setup, Task};
 use crate::error::UploadError;
 use crate::event::{Event, EventSink, UploadId};
+use crate::new_upload::Report;
 use crate::resume::Outset;
 use crate::source::Source;
-use crate::uploader::Report;
 
 /// No part is smaller: below it, a part costs more than it brings. 1 MiB.
 const MIN_PART_BYTES: u64 = 1024 * 1024;
@@ -39,7 +39,7 @@ impl Task {
             .tags
             .get(PARTS_TAG)
             .and_then(|count| count.parse().ok());
-        if outset.record.upload_url.is_some() {
+        if outset.record.upload_url.is_some() || self.new.entry.creation().is_none() {
             return 1;
         }
         let wanted = begun.unwrap_or(self.shared.options.parts as u64);
@@ -51,7 +51,7 @@ impl Task {
         if wanted < 2 {
             return 1;
         }
-        let offered = self.shared.capabilities(&self.new.creation.url).await;
+        let offered = self.shared.capabilities(self.new.entry.url()).await;
         if offered.is_some_and(|offered| offered.extensions.has(Extension::Concatenation)) {
             return wanted;
         }
@@ -165,7 +165,7 @@ impl Task {
         wishes: Wishes,
         turn: Option<OwnedSemaphorePermit>,
     ) -> Result<Report, UploadError> {
-        if !self.source.is_unchanged().map_err(UploadError::Source)? {
+        if self.source.look().map_err(UploadError::Source)? == Resemblance::Changed {
             return Err(UploadError::SourceChanged);
         }
         let urls = parts.iter().filter_map(|part| part.url.as_ref());
@@ -266,8 +266,8 @@ impl Source for PartSource {
         self.whole.evidence()
     }
 
-    fn is_unchanged(&self) -> io::Result<bool> {
-        self.whole.is_unchanged()
+    fn look(&self) -> io::Result<Resemblance> {
+        self.whole.look()
     }
 }
 

@@ -1,18 +1,22 @@
 //! Where an upload begins: what is remembered of it, and whether that still holds.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
-use resume_store::{Evidence, Fingerprint, Lease, Record, Resemblance, State, StoreError};
+use resume_store::{
+    Evidence, Fingerprint, Lease, Record, Resemblance, State, StoreError, TRAIL_MIN_BYTES, Trail,
+};
 use sha2::{Digest, Sha256};
-use tus_core::UploadUrl;
 use tus_core::client::Start;
 
+use crate::buffer::BufferPool;
 use crate::error::UploadError;
 use crate::event::RestartReason;
 use crate::journal::Journal;
+use crate::new_upload::{Entry, NewUpload, Resume};
+use crate::prove::{self, Tracer};
 use crate::source::Source;
-use crate::uploader::{NewUpload, Resume};
 
 /// The outcome of looking back.
 pub(crate) enum Begin {
@@ -29,10 +33,15 @@ pub(crate) enum Begin {
 pub(crate) struct Outset {
     pub(crate) start: Start,
     pub(crate) record: Record,
+    /// The record of an upload that begins anew.
+    pub(crate) fresh: Record,
     pub(crate) restarted: Option<RestartReason>,
-    /// A remembered upload that is given up: to be terminated.
-    pub(crate) abandoned: Option<UploadUrl>,
+    /// A remembered upload that is given up: to be removed from the server.
+    pub(crate) abandoned: Option<Record>,
     pub(crate) keeper: Option<Keeper>,
+    pub(crate) tracer: Option<Arc<Tracer>>,
+    /// The source looks different from what is remembered, and was read again: its bytes are the same up to here.
+    pub(crate) proven_to: Option<u64>,
 }
 
 /// The right to write an upload's record, for as long as it lives.
@@ -43,116 +52,290 @@ pub(crate) struct Keeper {
     _lease: Lease,
 }
 
-/// Takes the lease, loads the record and compares it with the source.
-pub(crate) async fn look_back(
-    new: &NewUpload,
-    source: &Arc<dyn Source>,
-    journal: Option<&Journal>,
-) -> Result<Begin, UploadError> {
-    let destination = new.destination_name();
-    let looked_at = Arc::clone(source);
-    // Samples are read: from a disk that sleeps, that takes seconds.
-    let evidence = tokio::task::spawn_blocking(move || looked_at.evidence()).await;
-    let evidence = evidence.map_err(io::Error::other).and_then(|found| found);
-    let evidence = evidence.map_err(UploadError::Source)?;
-    let mut fresh = Record::intended(&new.source_key, &destination);
-    fresh.length = source.length().known();
-    fresh.settings = settings(new);
-    fresh.evidence = evidence;
-    let mut outset = Outset {
-        start: Start::Create,
-        record: fresh,
-        restarted: None,
-        abandoned: None,
-        keeper: None,
-    };
-    let Some(journal) = journal.filter(|_| new.remember) else {
-        return Ok(Begin::Upload(Box::new(outset)));
-    };
-
-    let fingerprint = Fingerprint::new(&destination, &new.source_key);
-    let lease = match journal
-        .lease(fingerprint)
-        .await
-        .ok_or(UploadError::TaskEnded)?
-    {
-        Ok(lease) => lease,
-        Err(error @ StoreError::Busy { .. }) => return Err(UploadError::Busy(error)),
-        Err(error) => return Err(UploadError::Store(error)),
-    };
-    outset.keeper = Some(Keeper {
-        journal: journal.clone(),
-        fingerprint,
-        _lease: lease,
-    });
-    let known = journal
-        .load(fingerprint)
-        .await
-        .ok_or(UploadError::TaskEnded)?;
-    match known.map_err(UploadError::Store)? {
-        None => Ok(Begin::Upload(Box::new(outset))),
-        Some(known) => Ok(weigh(new, known, outset)),
-    }
+/// Where an upload is looked for, and with what.
+pub(crate) struct Retrospect<'a> {
+    pub(crate) new: &'a NewUpload,
+    pub(crate) source: &'a Arc<dyn Source>,
+    pub(crate) journal: Option<&'a Journal>,
+    pub(crate) pool: &'a Arc<BufferPool>,
 }
 
-/// Decides between what is remembered and a fresh start.
-fn weigh(new: &NewUpload, known: Record, mut outset: Outset) -> Begin {
-    let fresh = &outset.record;
-    let same_source =
-        known.length == fresh.length && same(known.evidence.as_ref(), fresh.evidence.as_ref());
-    let same_settings = known.settings == fresh.settings;
-    let anew = if new.resume != Resume::Continue {
-        Some(RestartReason::Asked)
-    } else if !same_source {
-        Some(RestartReason::SourceChanged)
-    } else if !same_settings {
-        Some(RestartReason::SettingsChanged)
-    } else {
-        None
-    };
-    match known.state {
-        // The same bytes are there already: another copy is made only when asked for by name.
-        State::Finished if same_source && new.resume != Resume::AnewEvenIfFinished => {
-            return Begin::Finished {
-                record: Box::new(known),
-                settings_differ: !same_settings,
-            };
+impl Retrospect<'_> {
+    /// Takes the lease, loads the record and compares it with the source.
+    pub(crate) async fn look_back(&self) -> Result<Begin, UploadError> {
+        let new = self.new;
+        let mut fresh = Record::intended(&new.source_key, new.destination_name());
+        fresh.length = self.source.length().known();
+        fresh.settings = settings(new);
+        fresh.evidence = self.evidence().await?;
+        let mut outset = Outset {
+            start: match &new.entry {
+                Entry::Creation(_) => Start::Create,
+                Entry::UploadUrl(url) => Start::Resume {
+                    url: url.clone(),
+                    offset: 0,
+                    reached: 0,
+                },
+            },
+            record: fresh.clone(),
+            fresh,
+            restarted: None,
+            abandoned: None,
+            keeper: None,
+            tracer: None,
+            proven_to: None,
+        };
+        if let Entry::UploadUrl(url) = &new.entry {
+            outset.record.state = State::Active;
+            outset.record.upload_url = Some(url.clone());
         }
-        State::Finished => outset.restarted = anew,
-        State::Creating => {
-            outset.start = Start::Doubt;
-            outset.record.idempotency_key = known.idempotency_key;
-            outset.record.tags = known.tags;
-        }
-        State::Active => match (anew, known.upload_url.clone()) {
-            (None, url) => {
-                if let Some(url) = url {
+        let Some(journal) = self.journal.filter(|_| new.remember) else {
+            return Ok(Begin::Upload(Box::new(outset)));
+        };
+
+        let fingerprint = new.fingerprint();
+        outset.keeper = Some(keep(journal, fingerprint).await?);
+        let known = match load(journal, fingerprint).await? {
+            None => self.adopt(journal, fingerprint, &outset.fresh).await?,
+            known => known,
+        };
+        let Some(known) = known else {
+            outset.trace(true).await;
+            return Ok(Begin::Upload(Box::new(outset)));
+        };
+        outset.trace(false).await;
+        self.weigh(known, outset).await
+    }
+
+    /// Decides between what is remembered and a fresh start.
+    async fn weigh(&self, mut known: Record, mut outset: Outset) -> Result<Begin, UploadError> {
+        let same_settings = known.settings == outset.fresh.settings;
+        let same_source = self.compare(&known, &mut outset).await?;
+        let anew = if self.new.resume != Resume::Continue {
+            Some(RestartReason::Asked)
+        } else if !same_source {
+            Some(RestartReason::SourceChanged)
+        } else if !same_settings {
+            Some(RestartReason::SettingsChanged)
+        } else {
+            None
+        };
+        match known.state {
+            // The same bytes are there already: another copy is made only when asked for by name.
+            State::Finished if same_source && self.new.resume != Resume::AnewEvenIfFinished => {
+                if known.evidence != outset.fresh.evidence {
+                    // Proven a moment ago: the next run need not read it all again.
+                    known.evidence.clone_from(&outset.fresh.evidence);
+                    outset.commit(&known).await;
+                }
+                return Ok(Begin::Finished {
+                    record: Box::new(known),
+                    settings_differ: !same_settings,
+                });
+            }
+            // What somebody else created cannot be begun anew: the server has bytes of another content.
+            State::Finished | State::Active if self.is_one_time() && !same_source => {
+                return Err(UploadError::SourceChanged);
+            }
+            State::Active if anew.is_none() || self.is_one_time() => {
+                if let Some(url) = &known.upload_url {
                     outset.start = Start::Resume {
-                        url: new.current(&url),
+                        url: self.new.current(url),
                         offset: known.offset,
-                        reached: 0,
+                        reached: known.reached,
                     };
                 }
+                known.evidence.clone_from(&outset.fresh.evidence);
                 outset.record = known;
+                return Ok(Begin::Upload(Box::new(outset)));
             }
-            (anew, url) => {
+            State::Active => {
                 outset.restarted = anew;
-                outset.abandoned = url.map(|url| new.current(&url));
+                outset.abandoned = known.upload_url.is_some().then_some(known);
             }
-        },
-        // Given up for good: nothing of it helps.
-        _ => {}
+            State::Finished => outset.restarted = anew,
+            State::Creating => {
+                outset.start = Start::Doubt;
+                outset.record.idempotency_key = known.idempotency_key;
+                outset.record.created_at = known.created_at;
+                outset.record.tags = known.tags;
+            }
+            // Given up for good: nothing of it helps.
+            _ => {}
+        }
+        outset.proven_to = None;
+        outset.trace(true).await;
+        Ok(Begin::Upload(Box::new(outset)))
     }
-    Begin::Upload(Box::new(outset))
+
+    fn is_one_time(&self) -> bool {
+        self.new.entry.creation().is_none()
+    }
+
+    /// Whether the source is the one that an earlier run began with; reads it where looking at it does not tell. One that can
+    /// prove nothing is taken at its length's word.
+    async fn compare(&self, known: &Record, outset: &mut Outset) -> Result<bool, UploadError> {
+        if known.length != outset.fresh.length {
+            return Ok(false);
+        }
+        let (then, now) = match (&known.evidence, &outset.fresh.evidence) {
+            (Some(then), Some(now)) => (then, now),
+            (None, None) => return Ok(true),
+            _ => return Ok(false),
+        };
+        match then.compare(now) {
+            Resemblance::Same => Ok(true),
+            Resemblance::Changed => Ok(false),
+            Resemblance::Moved if known.state == State::Finished => {
+                let Some(content) = known.content else {
+                    return Ok(false);
+                };
+                let found = prove::content(self.source.as_ref(), now.length, self.pool).await;
+                Ok(found.map_err(UploadError::Source)? == Some(content))
+            }
+            Resemblance::Moved => {
+                let Some(tracer) = &outset.tracer else {
+                    return Ok(false);
+                };
+                let source = self.source.as_ref();
+                let proven = tracer.proven_to(source, self.pool, now.length).await;
+                let proven = proven.map_err(UploadError::Source)?;
+                // How much the server has is not known yet; what it confirmed is the least.
+                outset.proven_to = Some(proven);
+                Ok(known.offset <= proven)
+            }
+        }
+    }
+
+    /// Looks for an unfinished upload of the same bytes whose file is not where it was: it was moved here. Its record and its
+    /// trail become ours; whether the bytes are the same is proven like that of any other file that looks different.
+    async fn adopt(
+        &self,
+        journal: &Journal,
+        ours: Fingerprint,
+        fresh: &Record,
+    ) -> Result<Option<Record>, UploadError> {
+        let Some(evidence) = &fresh.evidence else {
+            return Ok(None);
+        };
+        if evidence.length <= TRAIL_MIN_BYTES || self.is_one_time() {
+            return Ok(None);
+        }
+        for (theirs, stray) in journal.strays().await.iter() {
+            if !was_moved(stray, fresh, evidence) {
+                continue;
+            }
+            // Somebody who has it is not to be disturbed.
+            let Ok(old) = keep(journal, *theirs).await else {
+                continue;
+            };
+            let Some(mut record) = load(journal, *theirs).await? else {
+                continue;
+            };
+            record.source_key.clone_from(&fresh.source_key);
+            if journal.adopt(*theirs, ours, record.clone()).await.is_ok() {
+                drop(old);
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn evidence(&self) -> Result<Option<Evidence>, UploadError> {
+        let source = Arc::clone(self.source);
+        // Samples are read: from a disk that sleeps, that takes seconds.
+        let evidence = tokio::task::spawn_blocking(move || source.evidence()).await;
+        let evidence = evidence.map_err(io::Error::other).and_then(|found| found);
+        evidence.map_err(UploadError::Source)
+    }
 }
 
-/// Whether the bytes are proven to be those that an earlier run began with. A source that can prove nothing is taken at its
-/// length's word.
-fn same(then: Option<&Evidence>, now: Option<&Evidence>) -> bool {
-    match (then, now) {
-        (Some(then), Some(now)) => then.compare(now) == Resemblance::Same,
-        (None, None) => true,
-        _ => false,
+impl Outset {
+    /// Gets the trail of a source that can be looked at twice; an empty one if nothing of the old one is to hold.
+    async fn trace(&mut self, is_new: bool) {
+        let (Some(keeper), Some(evidence)) = (&self.keeper, &self.fresh.evidence) else {
+            return;
+        };
+        let length = self.fresh.length.unwrap_or(evidence.length);
+        let trail = if length <= TRAIL_MIN_BYTES {
+            Trail::in_memory(length)
+        } else {
+            let fingerprint = keeper.fingerprint;
+            keeper.journal.trail(fingerprint, length, is_new).await
+        };
+        self.tracer = Some(Arc::new(Tracer::new(trail, length, is_new)));
+    }
+
+    async fn commit(&self, record: &Record) {
+        if let Some(keeper) = &self.keeper {
+            // A hint that could not be written costs time, nothing else.
+            let _ = keeper
+                .journal
+                .commit(keeper.fingerprint, Some(record.clone()))
+                .await;
+        }
+    }
+}
+
+/// Takes the lease of `fingerprint`.
+async fn keep(journal: &Journal, fingerprint: Fingerprint) -> Result<Keeper, UploadError> {
+    let lease = journal.lease(fingerprint).await;
+    match lease.ok_or(UploadError::TaskEnded)? {
+        Ok(lease) => Ok(Keeper {
+            journal: journal.clone(),
+            fingerprint,
+            _lease: lease,
+        }),
+        Err(error @ StoreError::Busy { .. }) => Err(UploadError::Busy(error)),
+        Err(error) => Err(UploadError::Store(error)),
+    }
+}
+
+async fn load(journal: &Journal, fingerprint: Fingerprint) -> Result<Option<Record>, UploadError> {
+    let known = journal.load(fingerprint).await;
+    known
+        .ok_or(UploadError::TaskEnded)?
+        .map_err(UploadError::Store)
+}
+
+/// Writes into the record of a finished upload that it has the settings of `new`.
+pub(crate) async fn confirm_settings(
+    journal: &Journal,
+    new: &NewUpload,
+) -> Result<(), UploadError> {
+    let keeper = keep(journal, new.fingerprint()).await?;
+    let Some(mut record) = load(journal, keeper.fingerprint).await? else {
+        return Ok(());
+    };
+    record.settings = settings(new);
+    // Not written, they are applied once more by the next run: nothing is lost.
+    let _ = journal.commit(keeper.fingerprint, Some(record)).await;
+    Ok(())
+}
+
+/// Whether `stray` is an upload of the same bytes to the same place whose file is gone from where it was.
+fn was_moved(stray: &Record, fresh: &Record, evidence: &Evidence) -> bool {
+    let (old, old_part) = split(&stray.source_key);
+    let (new, new_part) = split(&fresh.source_key);
+    let (old, new) = (Path::new(old), Path::new(new));
+    let known = stray.evidence.as_ref();
+    stray.state == State::Active
+        && stray.destination == fresh.destination
+        && stray.settings == fresh.settings
+        && stray.length == fresh.length
+        && known.is_some_and(|known| known.compare(evidence) != Resemblance::Changed)
+        && old_part == new_part
+        // A key that a manifest gives is no path: who has another key is another upload.
+        && old.is_absolute()
+        && new.is_absolute()
+        && !old.exists()
+}
+
+/// A source key, and which part of it is meant.
+fn split(source_key: &str) -> (&str, Option<&str>) {
+    match source_key.split_once('\0') {
+        Some((key, part)) => (key, Some(part)),
+        None => (source_key, None),
     }
 }
 
@@ -163,7 +346,9 @@ fn settings(new: &NewUpload) -> [u8; 32] {
         digest.update(settings);
         return digest.finalize().into();
     }
-    let creation = &new.creation;
+    let Some(creation) = new.entry.creation() else {
+        return digest.finalize().into();
+    };
     digest.update(creation.metadata.to_string());
     let mut headers: Vec<_> = creation.headers.iter().collect();
     headers.sort_by(|a, b| (a.0.as_str(), a.1.as_bytes()).cmp(&(b.0.as_str(), b.1.as_bytes())));

@@ -1,10 +1,13 @@
 //! [`Service`]: what one service knows beyond tus.
 
+use std::collections::BTreeMap;
+use std::future::ready;
+
 use http::{HeaderName, Response};
 use http_transport::BoxFuture;
 use resume_store::Record;
 use tus_core::ChunkRule;
-use tus_core::client::{Reconciled, Verdict};
+use tus_core::client::{Creation, Reconciled, Verdict};
 
 /// What a service knows that tus does not say. [`PlainTus`] knows nothing.
 pub trait Service: Send + Sync {
@@ -23,11 +26,51 @@ pub trait Service: Send + Sync {
         true
     }
 
+    /// Puts an upload's random key into its creation, so that [`reconcile`](Self::reconcile) finds what came of it. Default:
+    /// nothing, for nobody could be asked.
+    fn stamp(&self, key: &str, creation: &mut Creation) {
+        let _ = (key, creation);
+    }
+
     /// Reads the body of a refusal, at most 64 KiB of it. `None`: the status says it all.
     fn read_error(&self, head: &Response<()>, body: &[u8]) -> Option<Verdict>;
 
-    /// Finds out what became of a creation whose answer is unknown.
-    fn reconcile<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Reconciled>;
+    /// Finds out what became of an upload that is in doubt: a creation whose answer is unknown, or one that was gone after its
+    /// last byte was sent.
+    ///
+    /// [`Reconciled::Absent`] promises that nothing is left of it: what can be neither used nor found again was removed.
+    fn reconcile<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Finding>;
+
+    /// Removes an upload that is given up, whole or not. `None`: there is no other way than tus's own DELETE.
+    fn discard<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, Option<bool>> {
+        let _ = record;
+        Box::pin(ready(None))
+    }
+
+    /// Removes what lost creations of an upload have left behind; asked when an upload that was in doubt has finished, for the
+    /// service may have shown it too late for [`reconcile`](Self::reconcile). `false` if that could not be done.
+    fn tidy<'a>(&'a self, record: &'a Record) -> BoxFuture<'a, bool> {
+        let _ = record;
+        Box::pin(ready(true))
+    }
+}
+
+/// The answer to [`Service::reconcile`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What became of it.
+    pub reconciled: Reconciled,
+    /// What its answers would have told, such as `stream-media-id`.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl From<Reconciled> for Finding {
+    fn from(reconciled: Reconciled) -> Self {
+        Self {
+            reconciled,
+            tags: BTreeMap::new(),
+        }
+    }
 }
 
 /// Any tus server: chunks of any length, and nobody to ask about a doubt.
@@ -48,8 +91,8 @@ impl Service for PlainTus {
         })
     }
 
-    fn reconcile<'a>(&'a self, _: &'a Record) -> BoxFuture<'a, Reconciled> {
-        Box::pin(std::future::ready(Reconciled::Unknown))
+    fn reconcile<'a>(&'a self, _: &'a Record) -> BoxFuture<'a, Finding> {
+        Box::pin(ready(Reconciled::Unknown.into()))
     }
 }
 

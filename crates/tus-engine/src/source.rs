@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http_transport::BoxFuture;
-use resume_store::Evidence;
+use resume_store::{Evidence, Resemblance};
 use rustix::io::{Errno, ReadWriteFlags};
 use tus_core::UploadLength;
 
@@ -21,7 +21,8 @@ pub trait Source: Send + Sync + 'static {
     fn length(&self) -> UploadLength;
 
     /// Bytes from `offset` on: at most what the buffer holds, at least one unless `offset` is the end. The buffer is there to
-    /// be filled; a source that has the bytes in memory may drop it and hand out its own.
+    /// be filled; a source that has the bytes in memory may drop it and hand out its own. A source that can be looked at
+    /// twice (see [`evidence`](Self::evidence)) fills the buffer unless it ends.
     ///
     /// # Errors
     /// What the reading brings. Nothing is read again by itself.
@@ -35,12 +36,13 @@ pub trait Source: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Whether the source is still what it was when it was opened. Asked after every chunk.
+    /// Whether the source is still what it was when it was opened, as far as that can be seen without reading it. Asked before
+    /// the last piece of every chunk; [`Resemblance::Moved`] has all bytes compared before the last chunk.
     ///
     /// # Errors
     /// What asking brings.
-    fn is_unchanged(&self) -> io::Result<bool> {
-        Ok(true)
+    fn look(&self) -> io::Result<Resemblance> {
+        Ok(Resemblance::Same)
     }
 
     /// The first byte that can still be read: 0 unless bytes pass only once.
@@ -100,6 +102,8 @@ pub struct FileSource {
 struct Stat {
     length: u64,
     modified: (i64, i64),
+    /// Also when it was renamed, or its mode changed; and the only trace of an edit whose time was set back.
+    changed: (i64, i64),
 }
 
 impl Stat {
@@ -108,6 +112,7 @@ impl Stat {
         Ok(Self {
             length: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
 }
@@ -151,7 +156,12 @@ impl FileSource {
         match rustix::io::preadv2(&*self.file, space, offset, ReadWriteFlags::NOWAIT) {
             // At the end of the file, zero is an answer; the blocking read says so too, with certainty.
             Ok(0) | Err(Errno::AGAIN | Errno::INTR) => None,
-            Ok(read) => Some(read),
+            // Where the cache ends, the disk goes on.
+            Ok(read) => {
+                let all = offset + buffer.space().len() as u64;
+                let whole = offset + read as u64 >= all.min(self.opened.length);
+                whole.then_some(read)
+            }
             Err(_) => {
                 self.try_cached.store(false, Ordering::Relaxed);
                 None
@@ -172,7 +182,7 @@ impl Source for FileSource {
             }
             let file = Arc::clone(&self.file);
             let read = move || {
-                let read = file.read_at(buffer.space(), offset)?;
+                let read = read_full_at(&file, buffer.space(), offset)?;
                 Ok(buffer.freeze(read))
             };
             tokio::task::spawn_blocking(read)
@@ -185,9 +195,32 @@ impl Source for FileSource {
         Evidence::of(&self.file).map(Some)
     }
 
-    fn is_unchanged(&self) -> io::Result<bool> {
-        Ok(Stat::of(&self.file)? == self.opened)
+    fn look(&self) -> io::Result<Resemblance> {
+        let (now, then) = (Stat::of(&self.file)?, self.opened);
+        Ok(if now == then {
+            Resemblance::Same
+        } else if (now.length, now.modified) == (then.length, then.modified) {
+            Resemblance::Moved
+        } else {
+            Resemblance::Changed
+        })
     }
+}
+
+/// Fills `space` unless the file ends.
+fn read_full_at(file: &File, space: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < space.len() {
+        match file.read_at(&mut space[read..], offset + read as u64) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // What was read is good; the next read meets the error again.
+            Err(_) if read > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
 }
 
 /// Bytes in memory.
@@ -218,6 +251,7 @@ impl Source for BytesSource {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
     use crate::buffer::{BUFFER_BYTES, BufferPool};
@@ -248,9 +282,12 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"first").unwrap();
         let source = FileSource::new(file.try_clone().unwrap()).unwrap();
-        assert!(source.is_unchanged().unwrap());
+        assert_eq!(source.look().unwrap(), Resemblance::Same);
+        file.set_permissions(std::fs::Permissions::from_mode(0o400))
+            .unwrap();
+        assert_eq!(source.look().unwrap(), Resemblance::Moved);
         file.write_all(b" and more").unwrap();
-        assert!(!source.is_unchanged().unwrap());
+        assert_eq!(source.look().unwrap(), Resemblance::Changed);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Request, Response};
 use http_transport::{
     Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Phase as Deadline, TransportError,
 };
+use resume_store::{Record, Resemblance};
 use tokio::time::{Instant, sleep_until};
 use tus_core::client::{Exchange, Fault, Verdict};
 use tus_core::rejection::Phase;
@@ -30,6 +31,9 @@ impl Driver {
         if exchange.phase == Phase::Create {
             // Written down before it is sent: a crash from here on is a doubt, never a forgotten upload.
             self.intend().await;
+        }
+        if exchange.is_last() {
+            self.before_last(&exchange).await?;
         }
         let mut request = exchange.head();
         let body = match (exchange.chunk, exchange.checksum) {
@@ -78,6 +82,25 @@ impl Driver {
         Ok(())
     }
 
+    /// The last byte is about to leave: once the server has it, the upload is finished, and nothing that is wrong with it can
+    /// be mended.
+    async fn before_last(&mut self, exchange: &Exchange) -> Result<(), UploadError> {
+        if self.source.look().map_err(UploadError::Source)? == Resemblance::Moved
+            && let (Some(tracer), Some(chunk)) = (self.tracer.clone(), exchange.chunk)
+        {
+            // Renamed while it was sent, or edited and its time set back: only the bytes can tell.
+            let pool = &self.shared.permits.buffers;
+            let proven = tracer.proven_to(self.source.as_ref(), pool, chunk.start);
+            if proven.await.map_err(UploadError::Source)? < chunk.start {
+                return Err(UploadError::SourceChanged);
+            }
+        }
+        if exchange.phase == Phase::Patch && self.note_reached() {
+            self.save().await;
+        }
+        Ok(())
+    }
+
     async fn send(
         &mut self,
         mut request: Request<Body>,
@@ -102,7 +125,9 @@ impl Driver {
         };
         let pool = Arc::clone(&self.shared.permits.buffers);
         Body::wrap(
-            ChunkBody::new(Arc::clone(&self.source), pool, chunk, on_sent).with_trailer(trailer),
+            ChunkBody::new(Arc::clone(&self.source), pool, chunk, on_sent)
+                .with_trailer(trailer)
+                .with_tracer(self.tracer.clone()),
         )
     }
 
@@ -195,6 +220,19 @@ impl Driver {
         }
     }
 
+    /// Removes an upload that is given up: by the service's own way if it has one, else by tus's.
+    pub(crate) async fn discard(&mut self, record: &Record) {
+        match self.shared.service.discard(record).await {
+            Some(true) => {}
+            Some(false) => self.emit(Event::PossibleOrphan),
+            None => {
+                if let Some(url) = &record.upload_url {
+                    self.remove(url).await;
+                }
+            }
+        }
+    }
+
     /// Removes partial uploads that are of no use any more: from the server, where it does that, and from the store.
     pub(crate) async fn remove_parts(&mut self, parts: &[(String, Option<UploadUrl>)]) {
         let offered = self.shared.capabilities(&self.creation_url).await;
@@ -209,7 +247,10 @@ impl Driver {
     }
 
     fn source_error(&self, error: TransportError) -> UploadError {
-        if !self.source.is_unchanged().unwrap_or(true) {
+        let traced = self.tracer.as_ref();
+        if traced.is_some_and(|tracer| tracer.has_changed())
+            || matches!(self.source.look(), Ok(Resemblance::Changed))
+        {
             return UploadError::SourceChanged;
         }
         UploadError::Source(io::Error::other(error))

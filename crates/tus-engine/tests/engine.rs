@@ -14,7 +14,7 @@ use http_transport::{
     Body, BoxFuture, Credentials, FaultKind, Loss, LossPlan, LossyTransport, Origin, Protocol,
     ReqwestTransport, Transport, TransportError,
 };
-use resume_store::{Filter, MemoryStore, ResumeStore as _};
+use resume_store::{Filter, MemoryStore, Resemblance, ResumeStore as _};
 use test_support::{NullSink, SinkUpload};
 use tokio::sync::Notify;
 use tus_engine::{
@@ -40,11 +40,8 @@ impl Service for SmallChunks {
         None
     }
 
-    fn reconcile<'a>(
-        &'a self,
-        _: &'a resume_store::Record,
-    ) -> BoxFuture<'a, tus_engine::Reconciled> {
-        Box::pin(std::future::ready(tus_engine::Reconciled::Unknown))
+    fn reconcile<'a>(&'a self, _: &'a resume_store::Record) -> BoxFuture<'a, tus_engine::Finding> {
+        Box::pin(std::future::ready(tus_engine::Reconciled::Unknown.into()))
     }
 }
 
@@ -517,7 +514,10 @@ impl Source for Gate {
         })
     }
 
-    fn is_unchanged(&self) -> io::Result<bool> {
-        Ok(!self.changed.load(Ordering::SeqCst))
+    fn look(&self) -> io::Result<Resemblance> {
+        Ok(match self.changed.load(Ordering::SeqCst) {
+            true => Resemblance::Changed,
+            false => Resemblance::Same,
+        })
     }
 }

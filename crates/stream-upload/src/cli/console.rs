@@ -3,6 +3,9 @@
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
 use super::exit::CliError;
 
 /// The two streams. What cannot be written is dropped: an upload does not end because nobody reads along.
@@ -18,6 +21,17 @@ impl Console {
     pub(crate) fn out(&self, line: impl Display) {
         let mut stdout = io::stdout().lock();
         let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    }
+
+    /// One JSON line: `event`, the time, and the fields of an object.
+    pub(crate) fn json(&self, event: &str, fields: Value) {
+        let mut line = Map::new();
+        line.insert("event".into(), event.into());
+        line.insert("time".into(), Timestamp::now().to_string().into());
+        if let Value::Object(fields) = fields {
+            line.extend(fields);
+        }
+        self.out(Value::Object(line));
     }
 
     pub(crate) fn out_bytes(&self, bytes: &[u8]) {

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use stream_ingest::JobError;
+use stream_api::Again;
+use stream_ingest::{ApplyError, JobError};
 use tus_engine::{Failure, UploadError};
 
 /// How the process ends.
@@ -30,6 +31,127 @@ pub(crate) enum Code {
     Interrupted = 130,
     /// SIGTERM or SIGHUP; resumable.
     Terminated = 143,
+}
+
+/// What is said of one exit code.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Row {
+    pub(crate) code: Code,
+    /// What `--json` calls it.
+    pub(crate) word: &'static str,
+    /// A lowercase fragment, as the help and the README have it.
+    pub(crate) meaning: &'static str,
+    pub(crate) cause: &'static str,
+    pub(crate) remedy: &'static str,
+    /// Whether the same command helps when it is run again.
+    pub(crate) again: Again,
+}
+
+/// Everything that is said of exit codes, ascending. `--help`, `explain` and `--json` read it.
+pub(crate) const TABLE: &[Row] = &[
+    Row {
+        code: Code::Done,
+        word: "done",
+        meaning: "all done",
+        cause: "every source is uploaded now, by this run or by an earlier one",
+        remedy: "nothing is left to do",
+        again: Again::No,
+    },
+    Row {
+        code: Code::Some,
+        word: "some",
+        meaning: "some sources failed",
+        cause: "others went well, or the failures are of several kinds; each was told on its own",
+        remedy: "read the lines that begin with `error:` (with --json: the events `failed`), then run the same command again: what is finished is not sent twice",
+        again: Again::Yes,
+    },
+    Row {
+        code: Code::Usage,
+        word: "usage",
+        meaning: "usage",
+        cause: "the command line makes no sense: an option is unknown, missing, or at odds with another",
+        remedy: "read the message and the verb's --help, and change the command; nothing was sent",
+        again: Again::AfterRemedy,
+    },
+    Row {
+        code: Code::Local,
+        word: "local",
+        meaning: "local file or state",
+        cause: "a source cannot be read, or the resume state cannot be kept: a path, a permission, a full or read-only disk",
+        remedy: "check the path that the message names; --state-dir moves the resume state",
+        again: Again::AfterRemedy,
+    },
+    Row {
+        code: Code::Credentials,
+        word: "credentials",
+        meaning: "credentials",
+        cause: "the API token or a header is missing, wrong, expired, or not allowed to do this",
+        remedy: "check CLOUDFLARE_API_TOKEN or --token-file (permission Stream: Edit), or --header",
+        again: Again::AfterRemedy,
+    },
+    Row {
+        code: Code::Refused,
+        word: "refused",
+        meaning: "refused by the server",
+        cause: "the server will not have it, now or later: too large, a setting it does not take, storage used up, or an upload that vanished",
+        remedy: "read the server's words in the message; `explain` knows the status and the code in them",
+        again: Again::AfterRemedy,
+    },
+    Row {
+        code: Code::Network,
+        word: "network",
+        meaning: "network gave up",
+        cause: "no byte was confirmed for as long as --patience, the server refused --retries times in a row, or what answers is not a tus server",
+        remedy: "check the network, the URL and the server, then run the same command again: it goes on where the server stands",
+        again: Again::Yes,
+    },
+    Row {
+        code: Code::Changed,
+        word: "source-changed",
+        meaning: "source changed",
+        cause: "the file was written to while it was sent; bytes of two versions are never mixed",
+        remedy: "run the same command again when nobody writes to the file any more",
+        again: Again::AfterRemedy,
+    },
+    Row {
+        code: Code::Busy,
+        word: "busy",
+        meaning: "busy in another process",
+        cause: "another process uploads the same source to the same place",
+        remedy: "wait for it, or stop it and run the same command again; `state list --unfinished` tells which process it is",
+        again: Again::AfterRemedy,
+    },
+    Row {
+        code: Code::Interrupted,
+        word: "interrupted",
+        meaning: "interrupted, resumable",
+        cause: "SIGINT: somebody pressed Ctrl-C",
+        remedy: "run the same command again: it goes on where the server stands",
+        again: Again::Yes,
+    },
+    Row {
+        code: Code::Terminated,
+        word: "interrupted",
+        meaning: "interrupted, resumable",
+        cause: "SIGTERM or SIGHUP: a service manager stopped it, or its terminal was closed",
+        remedy: "run the same command again: it goes on where the server stands",
+        again: Again::Yes,
+    },
+];
+
+/// All codes in one line, for `--help`.
+pub(crate) fn overview() -> String {
+    let rows: Vec<_> = TABLE
+        .chunk_by(|one, next| one.meaning == next.meaning)
+        .map(|alike| {
+            let codes: Vec<_> = alike
+                .iter()
+                .map(|row| (row.code as u8).to_string())
+                .collect();
+            format!("{} {}", codes.join("/"), alike[0].meaning)
+        })
+        .collect();
+    rows.join(", ") + ". `stream-upload explain CODE` says more."
 }
 
 impl From<Code> for ExitCode {
@@ -72,7 +194,8 @@ pub(crate) fn code_of(error: &JobError) -> Code {
     match error {
         JobError::File(_) => Code::Local,
         JobError::Settings(_) => Code::Usage,
-        JobError::TooLarge { .. } => Code::Refused,
+        JobError::Apply(ApplyError::Api(stream_api::Error::Transport(_))) => Code::Network,
+        JobError::Apply(_) | JobError::TooLarge { .. } => Code::Refused,
         JobError::Upload(error) => match error {
             UploadError::Busy(_) => Code::Busy,
             UploadError::Cancelled => Code::Interrupted,
@@ -100,24 +223,21 @@ fn code_of_failure(failure: &Failure) -> Code {
 
 /// A word for machines.
 pub(crate) fn kind_of(code: Code) -> &'static str {
-    match code {
-        Code::Done => "done",
-        Code::Some => "some",
-        Code::Usage => "usage",
-        Code::Local => "local",
-        Code::Credentials => "credentials",
-        Code::Refused => "refused",
-        Code::Network => "network",
-        Code::Changed => "source-changed",
-        Code::Busy => "busy",
-        Code::Interrupted | Code::Terminated => "interrupted",
-    }
+    TABLE
+        .iter()
+        .find(|row| row.code == code)
+        .map_or("unknown", |row| row.word)
 }
 
 /// What to do about one job's error.
 pub(crate) fn hint_for(error: &JobError) -> Option<&'static str> {
     let failure = match error {
         JobError::File(_) => return Some("check the path and that you may read the file"),
+        JobError::Apply(_) => {
+            return Some(
+                "the video is uploaded; run the same command again to apply its settings, or upload it anew with --no-resume --force-new",
+            );
+        }
         JobError::TooLarge { .. } => return Some("split or re-encode the video"),
         JobError::Upload(UploadError::Busy(_)) => {
             return Some("wait for the other process, or stop it and run the command again");
@@ -175,6 +295,24 @@ pub(crate) fn overall(succeeded: usize, failed: &[Code]) -> Code {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_readme_and_explain_agree_on_every_code() {
+        let readme = include_str!("../../../../README.md");
+        let table: Vec<_> = readme
+            .lines()
+            .skip_while(|line| !line.starts_with("| exit code"))
+            .take_while(|line| line.starts_with('|'))
+            .collect();
+        for row in TABLE {
+            let code = (row.code as u8).to_string();
+            let told = table.iter().any(|line| {
+                let cells: Vec<_> = line.split('|').map(str::trim).collect();
+                cells[1].split(", ").any(|cell| cell == code) && cells[2] == row.meaning
+            });
+            assert!(told, "{code} {} is missing in:\n{table:#?}", row.meaning);
+        }
+    }
 
     #[test]
     fn a_run_ends_with_the_particular_code_only_when_all_failed_alike() {

@@ -3,12 +3,16 @@
 mod args;
 mod console;
 mod exit;
+mod explain;
+mod man;
+mod place;
 mod plan;
 mod put;
 mod render;
 #[cfg(feature = "emulator")]
 mod serve;
 mod signals;
+mod state;
 mod stdin;
 
 use std::process::ExitCode;
@@ -44,9 +48,12 @@ pub fn run() -> ExitCode {
             console.out_bytes(&script);
             Ok(exit::Code::Done)
         }
+        Command::Explain(args) => explain::run(&args, &console),
+        Command::Man { dir } => man::run(dir.as_deref(), &console),
         Command::Put(args) => put::run(*args, &console),
         #[cfg(feature = "emulator")]
         Command::Serve(args) => serve::run(args, &console),
+        Command::State(args) => state::run(args, &console),
     };
     match result {
         Ok(code) => code.into(),

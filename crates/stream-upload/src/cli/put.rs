@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http_transport::{Protocol, ReqwestTransport};
+use http_transport::{Protocol, ReqwestTransport, Transport};
 use resume_store::{SledStore, StoreError};
 use stream_ingest::{Found, Ingest, Job};
 use tus_engine::{EventSink, Uploader};
@@ -10,9 +10,14 @@ use tus_engine::{EventSink, Uploader};
 use super::args::PutArgs;
 use super::console::{Console, harmless};
 use super::exit::{CliError, Code, overall};
-use super::plan::{Place, PutPlan, Remote, service};
+use super::place::{Api, Place, Remote};
+use super::plan::PutPlan;
 use super::render::Renderer;
 use super::signals::Signals;
+
+/// The account of an emulator in this process: it takes any.
+#[cfg(feature = "emulator")]
+const LOCAL_ACCOUNT: &str = "local";
 
 /// Threads that move bytes. More do not help: one fills a fast link, and the disk has threads of its own.
 const WORKERS: usize = 2;
@@ -40,6 +45,11 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         return Err(CliError::usage(
             "--key names one source, and there are several",
         ));
+    }
+    if plan.place.is_one_time() && count > 1 {
+        return Err(CliError::usage(format!(
+            "a one-time URL takes one source, and there are {count}"
+        )));
     }
     if plan.settings.name.is_some() && count > 1 {
         return Err(CliError::usage(
@@ -73,8 +83,10 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         .deadlines(plan.options.deadlines)
         .build()
         .map_err(|error| CliError::new(Code::Network, error.to_string()))?;
-    let mut builder = Uploader::builder(Arc::new(transport))
-        .service(service(remote.target.is_stream()))
+    let transport: Arc<dyn Transport> = Arc::new(transport);
+    let account = remote.account(&transport)?;
+    let mut builder = Uploader::builder(transport)
+        .service(remote.service(account.clone()))
         .events(Arc::clone(&renderer) as Arc<dyn EventSink>)
         .store(store)
         .options(plan.options);
@@ -96,7 +108,10 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
             .with_settings(Arc::clone(&plan.settings))
             .with_resume(plan.resume)
     });
-    let ingest = Ingest::new(uploader, remote.target);
+    let mut ingest = Ingest::new(uploader, remote.target);
+    if let Some(account) = account {
+        ingest = ingest.with_account(account);
+    }
     let mut succeeded = 0;
     ingest
         .run(jobs, signals.token(), |result| {
@@ -187,8 +202,8 @@ async fn open(place: Place) -> Result<(Remote, Option<Running>), CliError> {
                 .await
                 .map_err(|error| fail(&error))?;
             let api = emulator.api_url();
-            let target =
-                stream_ingest::Target::account(&api, "local").map_err(|error| fail(&error))?;
+            let target = stream_ingest::Target::account(&api, LOCAL_ACCOUNT)
+                .map_err(|error| fail(&error))?;
             let origin = http_transport::Origin::parse(&api).map_err(|error| fail(&error))?;
             let secret = secrecy::SecretString::from(token);
             let credentials = http_transport::Credentials::bearer(&secret, origin)
@@ -197,6 +212,10 @@ async fn open(place: Place) -> Result<(Remote, Option<Running>), CliError> {
             let remote = Remote {
                 target: target.with_identity(identity),
                 credentials: Some(credentials),
+                api: Some(Api {
+                    base: api,
+                    account_id: LOCAL_ACCOUNT.into(),
+                }),
             };
             Ok((remote, Some(Running { emulator })))
         }

@@ -1,8 +1,9 @@
 //! `serve`: the emulator in the foreground.
 
+use std::path::Path;
 use std::time::Duration;
 
-use stream_emulator::{Blobs, Emulator, Encoding};
+use stream_emulator::{Blobs, Emulator, Encoding, FaultPlan};
 
 use super::args::ServeArgs;
 use super::console::Console;
@@ -33,18 +34,32 @@ pub(crate) fn run(args: ServeArgs, console: &Console) -> Result<Code, CliError> 
     runtime.block_on(serve(args, console))
 }
 
+/// The rows of `--faults`.
+fn faults(file: &Path) -> Result<FaultPlan, CliError> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        CliError::new(Code::Local, format!("--faults {}: {error}", file.display()))
+            .hint("check the path and that you may read the file")
+    })?;
+    FaultPlan::from_json(&text).map_err(|error| {
+        CliError::usage(format!("--faults {}: {error}", file.display()))
+            .hint("`stream-upload serve --help` shows two rows")
+    })
+}
+
 async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
     let blobs = match (args.data, args.digest_only) {
         (Some(folder), _) => Blobs::Dir(folder),
         (None, true) => Blobs::Digest,
         (None, false) => Blobs::Memory,
     };
+    let faults = args.faults.as_deref().map(faults).transpose()?;
     let token = token();
     let emulator = Emulator::builder()
         .listen(args.listen)
         .blobs(blobs)
         .token(&token)
         .encoding(Encoding::After(ENCODING))
+        .faults(faults.unwrap_or_default())
         .start()
         .await
         .map_err(|error| {

@@ -52,7 +52,7 @@ async fn takes_unknown_length(target: &Target, uploader: &Uploader) -> bool {
     if target.is_stream() {
         return false;
     }
-    let offered = uploader.capabilities(target.creation_url()).await;
+    let offered = uploader.capabilities(target.url()).await;
     offered.is_some_and(|offered| offered.extensions.has(Extension::CreationDeferLength))
 }
 

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use stream_ingest::{MEDIA_ID, media_id};
+use stream_ingest::{MEDIA_ID, Uploaded, media_id};
 use tus_engine::{Event, Report, UploadId};
 
 use super::Tally;
@@ -122,11 +121,16 @@ impl Json {
         self.line("finished", Some(source), fields);
     }
 
-    pub(super) fn skipped(&self, source: &str, reason: &str, report: Option<&Report>) {
+    pub(super) fn skipped(&self, source: &str, reason: &str, uploaded: Option<&Uploaded>) {
         let mut fields = json!({ "reason": reason });
-        if let (Some(report), Value::Object(map)) = (report, &mut fields) {
+        if let (Some(uploaded), Value::Object(map)) = (uploaded, &mut fields) {
+            let report = &uploaded.report;
             map.insert("media_id".into(), media_id(report).into());
             map.insert("settings_differ".into(), report.settings_differ.into());
+            if let Some(applied) = &uploaded.applied {
+                map.insert("settings_applied".into(), applied.changed.clone().into());
+                map.insert("settings_kept".into(), applied.kept.clone().into());
+            }
         }
         self.line("skipped", Some(source), fields);
     }
@@ -155,15 +159,13 @@ impl Json {
 
     fn line(&self, event: &str, source: Option<&str>, fields: Value) {
         let mut line = Map::new();
-        line.insert("event".into(), event.into());
-        line.insert("time".into(), Timestamp::now().to_string().into());
         if let Some(source) = source {
             line.insert("source".into(), source.into());
         }
         if let Value::Object(fields) = fields {
             line.extend(fields);
         }
-        self.console.out(Value::Object(line));
+        self.console.json(event, Value::Object(line));
     }
 }
 

@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use resume_store::StoreNotice;
-use stream_ingest::{Found, JobError, JobResult, media_id};
-use tus_engine::{Event, EventSink, Report, UploadError, UploadId};
+use stream_ingest::{Applied, Found, JobError, JobResult, Uploaded, media_id};
+use tus_engine::{Event, EventSink, UploadError, UploadId};
 
 use super::console::{Console, harmless};
 use super::exit::{Code, code_of, hint_for};
@@ -143,7 +143,8 @@ impl Renderer {
         }
     }
 
-    fn succeeded(&self, source: &str, report: &Report) {
+    fn succeeded(&self, source: &str, uploaded: &Uploaded) {
+        let report = &uploaded.report;
         let id = media_id(report);
         let mut state = self.lock();
         if report.already_uploaded {
@@ -162,10 +163,13 @@ impl Renderer {
                         harmless(source)
                     ));
                 }
+                if let Some(applied) = &uploaded.applied {
+                    human.line(&format!("{}: {}", harmless(source), settings_line(applied)));
+                }
                 human.result(&format!("{id}\t{}", harmless(source)));
             }
             View::Json(json) if report.already_uploaded => {
-                json.skipped(source, "already-uploaded", Some(report));
+                json.skipped(source, "already-uploaded", Some(uploaded));
             }
             View::Json(json) => json.finished(source, report),
         }
@@ -208,6 +212,21 @@ impl Renderer {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of settings that changed after the upload.
+fn settings_line(applied: &Applied) -> String {
+    let changed = match applied.changed.as_slice() {
+        [] => "uploaded earlier, settings unchanged".into(),
+        changed => format!("uploaded earlier, now changed: {}", changed.join(", ")),
+    };
+    match applied.kept.as_slice() {
+        [] => changed,
+        kept => format!(
+            "{changed}; not asked for and kept all the same: {}",
+            kept.join(", ")
+        ),
     }
 }
 

@@ -1,49 +1,11 @@
-//! What was typed. Nothing here decides anything: `plan.rs` says what it means.
+//! `put`: sources, where they go, and how.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueHint};
+use clap::{Args as ClapArgs, ValueHint};
 use tus_core::{ChecksumAlgorithm, ChecksumWish};
-
-/// Resumable, parallel uploads to Cloudflare Stream and every tus server.
-#[derive(Debug, Parser)]
-#[command(
-    name = "stream-upload",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
-#[command(after_help = "\
-Exit codes: 0 all done, 1 some sources failed, 2 usage, 3 local file or state, 4 credentials, \
-5 refused by the server, 6 network gave up, 7 source changed, 8 busy in another process, \
-130/143 interrupted (run the same command again to go on).")]
-pub(crate) struct Args {
-    #[command(subcommand)]
-    pub(crate) command: Command,
-    /// Log to stderr what is done; -vv and -vvv say more
-    #[arg(short, long, global = true, action = ArgAction::Count)]
-    pub(crate) verbose: u8,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Upload files and folders, resuming where an earlier run stopped
-    Put(Box<PutArgs>),
-    /// Run the local emulator of Cloudflare Stream and tus in the foreground
-    #[cfg(feature = "emulator")]
-    Serve(ServeArgs),
-    /// Print the completion script of a shell
-    #[command(
-        after_help = "Example:\n  stream-upload completions bash > /etc/bash_completion.d/stream-upload"
-    )]
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
-}
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -52,6 +14,7 @@ Examples:
   CLOUDFLARE_ACCOUNT_ID=… CLOUDFLARE_API_TOKEN=… \\
     stream-upload put --require-signed-urls footage/      a folder to your account
   stream-upload put --endpoint https://tus.example/files/ --header @secret.txt a.mov b.mov
+  stream-upload put --upload-url @url.txt clip.mp4        to a one-time URL, without a token
   ffmpeg -i in.mov -f matroska - | stream-upload put --name live.mkv -
   stream-upload put --json footage/ | jq -r 'select(.event==\"finished\") | .media_id'
 
@@ -80,7 +43,7 @@ pub(crate) struct PutArgs {
 pub(crate) struct TargetArgs {
     /// To an emulator that runs inside this process; needs no account
     #[cfg(feature = "emulator")]
-    #[arg(long, conflicts_with = "endpoint")]
+    #[arg(long, conflicts_with_all = ["endpoint", "upload_url"])]
     pub(crate) local: bool,
     /// Where --local keeps its videos [default: the platform's state folder]
     #[cfg(feature = "emulator")]
@@ -89,6 +52,12 @@ pub(crate) struct TargetArgs {
     /// To the tus server with this creation URL
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
+    /// To this one-time tus URL, which somebody made for one source: the URL, @FILE that holds it, or - for stdin (both keep the secret off the process list)
+    #[arg(long, value_name = "URL|@FILE|-", conflicts_with_all = ["endpoint", "token_file", "token_stdin", "auth_hosts"])]
+    pub(crate) upload_url: Option<String>,
+    /// The id of the video that the one-time URL belongs to, if it was told along with it
+    #[arg(long, value_name = "UID", requires = "upload_url")]
+    pub(crate) media_id: Option<String>,
     /// A header for the endpoint's origin: 'Name: value', or @FILE with one per line (keeps secrets off the process list)
     #[arg(long = "header", value_name = "HEADER", requires = "endpoint")]
     pub(crate) headers: Vec<String>,
@@ -210,25 +179,6 @@ pub(crate) struct SelectionArgs {
     pub(crate) max_size: Option<ByteSize>,
 }
 
-#[cfg(feature = "emulator")]
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "\
-Example:
-  stream-upload serve --data ./stream &
-  # It prints three export lines; with them set, every command talks to the emulator:
-  stream-upload put clip.mp4")]
-pub(crate) struct ServeArgs {
-    /// Where to listen
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
-    pub(crate) listen: SocketAddr,
-    /// Keep uploads and videos in this folder [default: in memory]
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) data: Option<PathBuf>,
-    /// Keep only lengths and digests: uploads of any size need no disk
-    #[arg(long, conflicts_with = "data")]
-    pub(crate) digest_only: bool,
-}
-
 /// A number, or whatever is best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CountOrAuto {
@@ -285,14 +235,7 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Args::command().debug_assert();
-    }
 
     #[test]
     fn sizes_are_read_in_every_usual_form() {

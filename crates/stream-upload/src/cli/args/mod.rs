@@ -1,0 +1,143 @@
+//! What was typed. Nothing here decides anything: `plan.rs` and the verbs say what it means.
+
+mod put;
+mod state;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueHint};
+
+use super::exit;
+pub(crate) use put::{
+    CountOrAuto, PutArgs, SelectionArgs, SizeOrAuto, TargetArgs, TransferArgs, VideoArgs,
+};
+pub(crate) use state::{StateArgs, StateCommand, StateListArgs, StateShowArgs};
+
+/// Resumable, parallel uploads to Cloudflare Stream and every tus server.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stream-upload",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(after_help = format!("\
+Examples:
+  stream-upload put --local clip.mp4       try it out: no account, no network
+  stream-upload put footage/               a folder to your account
+  stream-upload state list --unfinished    what can be resumed
+  stream-upload explain 413                what a code means, and what to do
+
+Exit codes: {}", exit::overview()))]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Log to stderr what is done; -vv and -vvv say more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Upload files and folders, resuming where an earlier run stopped
+    Put(Box<PutArgs>),
+    /// Say what an exit code, an HTTP status or one of Stream's codes means, and what to do about it
+    Explain(ExplainArgs),
+    /// Show what is remembered of uploads
+    State(StateArgs),
+    /// Run the local emulator of Cloudflare Stream and tus in the foreground
+    #[cfg(feature = "emulator")]
+    Serve(ServeArgs),
+    /// Print the completion script of a shell
+    #[command(after_help = "\
+Examples:
+  stream-upload completions bash > /etc/bash_completion.d/stream-upload
+  stream-upload completions zsh > ~/.zfunc/_stream-upload
+  stream-upload completions fish > ~/.config/fish/completions/stream-upload.fish")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    #[command(after_help = "\
+Examples:
+  stream-upload man | man -l -
+  stream-upload man --dir /usr/local/share/man/man1")]
+    Man {
+        /// Write the page of the tool and one for each verb into this folder
+        #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Examples:
+  stream-upload explain 8                  an exit code
+  stream-upload explain 409                an HTTP status
+  stream-upload explain 10011              a code that Stream's API gives
+  stream-upload explain ERR_NON_VIDEO      why a video ended in the state `error`
+  stream-upload explain busy               a word of --json
+  stream-upload explain                    all of them")]
+pub(crate) struct ExplainArgs {
+    /// A number or a word [default: all of them]
+    #[arg(value_name = "CODE")]
+    pub(crate) code: Option<String>,
+    /// Print JSON lines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(feature = "emulator")]
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "\
+Example:
+  stream-upload serve --data ./stream &
+  # It prints three export lines; with them set, every command talks to the emulator:
+  stream-upload put clip.mp4
+
+--faults FILE makes requests go wrong as its rows say. The first row refuses the third PATCH and the
+two after it, the second breaks the body of another one after 1 MB:
+  [{\"fault\": \"status\", \"status\": 503, \"retry_after_s\": 1, \"method\": \"PATCH\", \"skip\": 2, \"times\": 3},
+   {\"fault\": \"cut_body\", \"after_bytes\": 1000000, \"method\": \"PATCH\"}]")]
+pub(crate) struct ServeArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
+    pub(crate) listen: SocketAddr,
+    /// Keep uploads and videos in this folder [default: in memory]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) data: Option<PathBuf>,
+    /// Keep only lengths and digests: uploads of any size need no disk
+    #[arg(long, conflicts_with = "data")]
+    pub(crate) digest_only: bool,
+    /// Let requests go wrong as the rows of this JSON file say; see the example below
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) faults: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_shows_examples() {
+        fn look(command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string);
+            assert!(
+                help.is_some_and(|help| help.contains("Example")),
+                "{} has none",
+                command.get_name()
+            );
+            command.get_subcommands().for_each(look);
+        }
+        look(&Args::command());
+    }
+}
