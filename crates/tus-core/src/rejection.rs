@@ -152,21 +152,21 @@ const fn row(
 #[rustfmt::skip]
 pub const TABLE: &[Row] = &[
     //  status meaning                 create     head         patch        why, text
-    row(400, M::BadRequest,            GiveUp,    GiveUp,      Sync,        "CR-05, P-10", "the request is malformed"),
+    row(400, M::BadRequest,            GiveUp,    GiveUp,      Sync,        "CR-05, P-10; at an odd offset the alignment ladder", "the request is malformed"),
     row(400, M::BadLength,             GiveUp,    GiveUp,      Sync,        "DL-03, DL-05", "the length is invalid or was changed"),
     row(400, M::UnsupportedChecksum,   GiveUp,    GiveUp,      Sync,        "CK-07", "the checksum algorithm is not supported"),
     row(401, M::Unauthorized,          Login,     Login,       Login,       "RFC 9110 15.5.2", "credentials are missing or wrong"),
-    row(403, M::Forbidden,             Login,     Login,       Sync,        "H-03: may mean unknown; the body decides", "not allowed"),
+    row(403, M::Forbidden,             Login,     Login,       Sync,        "H-03: may mean unknown; the body decides, HEAD on PATCH", "not allowed"),
     row(403, M::FinalUpload,           Login,     Login,       Sync,        "CC-13", "a final upload takes no PATCH"),
     row(404, M::NotFound,              GiveUp,    Gone,        Sync,        "H-03, P-09: confirmed by HEAD first", "no such upload"),
     row(405, M::MethodNotAllowed,      GiveUp,    GiveUp,      GiveUp,      "RFC 9110 15.5.6", "the method is not allowed here"),
     row(408, M::RequestTimeout,        Doubt,     Wait,        Wait,        "seen on long PATCHes", "the server stopped waiting for the request"),
-    row(409, M::OffsetMismatch,        GiveUp,    Wait,        Sync,        "P-05", "the offset is not the upload's"),
+    row(409, M::OffsetMismatch,        GiveUp,    Wait,        Sync,        "P-05; the third time somebody else writes", "the offset is not the upload's"),
     row(410, M::Expired,               GiveUp,    Gone,        Sync,        "H-03, EX-07, TM-03", "the upload expired or was terminated"),
     row(412, M::UnsupportedVersion,    GiveUp,    GiveUp,      GiveUp,      "G-03", "this version of tus is not spoken here"),
-    row(413, M::TooLarge,              GiveUp,    GiveUp,      Halve,       "CR-07, P-11", "too large"),
+    row(413, M::TooLarge,              GiveUp,    GiveUp,      Halve,       "CR-07, P-11; down to the rule's smallest, or 64 KiB", "too large"),
     row(415, M::UnsupportedMediaType,  GiveUp,    GiveUp,      GiveUp,      "P-03, CW-04", "the content type is not accepted"),
-    row(423, M::Locked,                WaitForLock, WaitForLock, WaitForLock, "P-12", "another request is using the upload"),
+    row(423, M::Locked,                WaitForLock, WaitForLock, WaitForLock, "P-12; at most a quarter of an hour", "another request is using the upload"),
     row(425, M::TooEarly,              Doubt,     Wait,        Wait,        "RFC 8470", "sent too early"),
     row(429, M::TooManyRequests,       Throttled, Throttled,   Throttled,   "refused before it was done: safe to repeat", "too many requests"),
     row(431, M::HeadTooLarge,          GiveUp,    GiveUp,      GiveUp,      "RFC 6585", "the request head is too large"),
@@ -316,6 +316,9 @@ mod tests {
             text +=
                 &format!("| {status} | {meaning} | {create:?} | {head:?} | {patch:?} | {why} |\n");
         }
+        text += "| other 5xx | a proxy's own words, 520 to 530 among them | Doubt | Wait | Wait | as 500 |\n\n";
+        text += "After the last byte was sent, a 4xx that would end things on HEAD is asked about first: the upload may be \
+                 complete. What the body says comes before the status.\n";
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/STATUSES.md");
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(path, &text).unwrap();

@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue, Response};
 use rows::{Names, Row, SECTIONS, list, number, text};
 use serde_json::Value;
 use tus_core::client::{
-    ChecksumWish, Creation, Event, Exchange, Fault, Now, Outcome, Reconciled, Step, Upload,
+    ChecksumWish, Creation, Event, Exchange, Fault, Now, Outcome, Reconciled, Start, Step, Upload,
     UploadPlan,
 };
 use tus_core::{Extension, Metadata, ServerCapabilities, UploadConcat, UploadLength, UploadUrl};
@@ -118,7 +118,7 @@ fn plan(at: &str, json: &Value) -> Option<UploadPlan> {
     rows::keys(
         at,
         json,
-        "length chunk_bytes metadata resume creation offers algorithms probe checksum \
+        "length chunk_bytes metadata resume reached creation offers algorithms probe checksum \
          one_request_bytes concat method_override",
     );
     let mut metadata = Metadata::new();
@@ -136,7 +136,13 @@ fn plan(at: &str, json: &Value) -> Option<UploadPlan> {
         known => UploadLength::Known(number(known)),
     };
     let mut plan = match json["resume"].as_str() {
-        Some(upload) => UploadPlan::resume(url(upload), creation, length),
+        Some(upload) => {
+            UploadPlan::resume(url(upload), creation, length).with_start(Start::Resume {
+                url: url(upload),
+                offset: 0,
+                reached: json["reached"].as_u64().unwrap_or(0),
+            })
+        }
         None => UploadPlan::create(creation?, length),
     };
     if let Some(offers) = json["offers"].as_array() {

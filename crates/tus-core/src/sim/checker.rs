@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use http::{Response, StatusCode};
-
 use crate::chunk::ChunkRule;
-use crate::client::{ChecksumWish, Event, Exchange, Fault, Reconciled};
+use crate::client::{ChecksumWish, Event, Exchange};
 use crate::header;
-use crate::length::UploadLength;
 use crate::rejection::Phase;
-use crate::retry::{RetryPolicy, retry_after};
-use crate::sim::options::{Options, Wishes};
+use crate::retry::RetryPolicy;
+use crate::sim::options::{Beginning, Options, Wishes};
 use crate::sim::report::Breach;
-use crate::sim::world::Heard;
 
 /// What came back since the last confirmed byte: the reasons that a failure may have.
 #[derive(Debug, Default)]
@@ -29,38 +25,42 @@ pub(super) struct Since {
 /// What the client may do next, as far as the answers that it got allow.
 #[derive(Debug)]
 pub(super) struct Checker {
-    length: u64,
-    rule: ChunkRule,
-    policy: RetryPolicy,
-    wishes: Wishes,
+    pub(super) length: u64,
+    pub(super) rule: ChunkRule,
+    pub(super) policy: RetryPolicy,
+    pub(super) wishes: Wishes,
     /// How far the source was read, where its length is not known before.
     pub(super) read_to: u64,
     /// The offset that the last answer told, if nothing happened since.
-    fresh: Option<u64>,
+    pub(super) fresh: Option<u64>,
     /// What the answer that is being fed told.
-    told: Option<u64>,
+    pub(super) told: Option<u64>,
     /// The service said that all bytes are there.
-    all_there: bool,
-    answered_creation: bool,
+    pub(super) all_there: bool,
+    pub(super) answered_creation: bool,
     /// A creation may have been carried out, and no doubt was reported since.
     pub(super) owes: bool,
     pub(super) doubts: u32,
     pub(super) recreated: bool,
     /// The first byte that the source can still read.
     pub(super) available_from: u64,
-    cap: u64,
-    realigned: bool,
+    pub(super) cap: u64,
+    pub(super) realigned: bool,
+    /// A chunk was refused with 400.
+    pub(super) misfit: bool,
     /// The server asked for no request before that.
-    not_before: Duration,
+    pub(super) not_before: Duration,
     pub(super) wish: Option<Duration>,
     pub(super) last_status: Option<u16>,
     pub(super) unknown: u32,
     pub(super) redirects: u32,
     pub(super) all_sent: bool,
     pub(super) untrusted: bool,
+    /// Times that an answer told less than the client knew.
+    pub(super) rewinds: u32,
     pub(super) since: Since,
     /// Requests since the last wait or confirmed byte.
-    hasty: u32,
+    pub(super) hasty: u32,
 }
 
 impl Checker {
@@ -85,13 +85,14 @@ impl Checker {
             available_from: 0,
             cap: u64::MAX,
             realigned: false,
+            misfit: false,
             not_before: Duration::ZERO,
             wish: None,
             last_status: None,
             unknown: 0,
             redirects: 0,
-            // Nothing to send is complete as soon as it exists.
-            all_sent: options.length == 0,
+            all_sent: sent_before(options),
+            rewinds: 0,
             untrusted: false,
             since: Since::default(),
             hasty: 0,
@@ -100,8 +101,9 @@ impl Checker {
 
     /// The client's process begins anew: what it learned is forgotten, what it owes is not.
     pub(super) fn reborn(&mut self, options: &Options, time: Duration) {
-        let (owes, doubts) = (self.owes, self.doubts);
+        let (owes, doubts, all_sent) = (self.owes, self.doubts, self.all_sent);
         *self = Self::new(options);
+        self.all_sent |= all_sent;
         self.owes = owes;
         self.doubts = doubts;
         self.since.began = time;
@@ -197,121 +199,6 @@ impl Checker {
         Ok(())
     }
 
-    /// This is about to be fed to the client.
-    pub(super) fn hears(
-        &mut self,
-        exchange: &Exchange,
-        heard: &Heard,
-        now: (Duration, std::time::SystemTime),
-    ) {
-        self.told = None;
-        self.answered_creation = false;
-        self.wish = None;
-        match heard {
-            Heard::Fault(fault) => {
-                self.last_status = None;
-                self.untrusted |= *fault == Fault::Permanent;
-                if exchange.phase == Phase::Create && *fault == Fault::NotSent {
-                    self.owes = false;
-                }
-            }
-            Heard::Answer(answer) => self.answered(exchange, answer, now),
-        }
-    }
-
-    fn answered(
-        &mut self,
-        exchange: &Exchange,
-        answer: &Response<()>,
-        (time, wall): (Duration, std::time::SystemTime),
-    ) {
-        let status = answer.status();
-        self.last_status = Some(status.as_u16());
-        let offset = header::upload_offset(answer.headers()).ok().flatten();
-        let offset = offset.filter(|_| !header::is_html(answer.headers()));
-        if status.is_success() {
-            if matches!(exchange.phase, Phase::Options | Phase::Terminate) {
-                self.since.foreign += u32::from(header::is_html(answer.headers()));
-                return;
-            }
-            let created = exchange.phase == Phase::Create && status == StatusCode::CREATED;
-            let told = if exchange.phase == Phase::Create && exchange.chunk.is_none() {
-                Some(0).filter(|_| created)
-            } else if exchange.phase == Phase::Create {
-                offset.filter(|_| created)
-            } else if exchange.phase == Phase::Patch {
-                let within = |offset: &u64| {
-                    let chunk = exchange.chunk;
-                    chunk.is_some_and(|chunk| (chunk.start..=chunk.end()).contains(offset))
-                };
-                offset.filter(within)
-            } else {
-                offset
-            };
-            if told.is_none() {
-                self.since.foreign += 1;
-            }
-            let start = exchange.chunk.map(|chunk| chunk.start);
-            if exchange.phase == Phase::Patch && (told.is_none() || told == start) {
-                self.since.refusals += 1;
-            }
-            self.answered_creation = created;
-            if created {
-                let end = exchange.chunk.map_or(0, |chunk| chunk.end());
-                self.all_sent = end == self.length;
-            }
-            if let (Phase::Head, Ok(Some(UploadLength::Known(length)))) =
-                (exchange.phase, header::upload_length(answer.headers()))
-            {
-                self.read_to = length; // told by an earlier request or run: there is nothing to find out any more
-            }
-            if exchange.phase == Phase::Create && !created {
-                self.owes = false; // a login page creates nothing
-            }
-            self.told = told;
-            self.fresh = told;
-            return;
-        }
-        if matches!(status.as_u16(), 307 | 308) {
-            // Nothing was done: the same request goes elsewhere.
-            self.redirects += 1;
-            self.fresh = exchange.chunk.map(|chunk| chunk.start);
-            self.owes &= exchange.phase != Phase::Create;
-            return;
-        }
-        let refused_before_done =
-            (status.is_client_error() && ![408, 425].contains(&status.as_u16())) || status == 501;
-        if exchange.phase == Phase::Create && refused_before_done {
-            self.owes = false;
-        }
-        self.wish = retry_after(answer.headers(), wall);
-        match status.as_u16() {
-            409 => self.since.conflicts += 1,
-            423 | 429 => {}
-            460 => self.since.damaged += 1,
-            _ => self.since.refusals += u32::from(self.wish.is_none()),
-        }
-        if let (Some(wish), 423 | 429 | 500..) = (self.wish, status.as_u16()) {
-            self.not_before = time.saturating_add(wish.min(self.policy.patience));
-        }
-    }
-
-    /// The oracle's word is about to be fed.
-    pub(super) fn reconciles(&mut self, found: Reconciled) {
-        self.fresh = None;
-        self.told = None;
-        self.all_there = found == Reconciled::Complete;
-        self.hasty += 1;
-        match found {
-            Reconciled::Absent => {
-                self.owes = false;
-                self.doubts += 1;
-            }
-            Reconciled::Unknown => self.unknown += 1,
-            _ => {}
-        }
-    }
-
     /// The client told of this.
     pub(super) fn happened(&mut self, event: &Event, time: Duration) -> Result<(), Breach> {
         match event {
@@ -341,6 +228,15 @@ impl Checker {
                 self.owes = false;
                 self.doubts += 1;
                 self.recreated = true;
+            }
+            Event::Rewound { from, to } => {
+                if self.told != Some(*to) || to >= from {
+                    return Err(Breach::new(
+                        "an offset falls when the server says so",
+                        format!("from {from} to {to}, told {:?}", self.told),
+                    ));
+                }
+                self.rewinds += 1;
             }
             Event::ChunkShrunk { to_bytes } => {
                 if *to_bytes >= self.cap {
@@ -396,6 +292,16 @@ impl Checker {
             ..Since::default()
         };
     }
+}
+
+/// Whether the client knows from the beginning that its last byte may have been sent. Nothing to send is complete as soon as
+/// it exists.
+fn sent_before(options: &Options) -> bool {
+    let reached = match options.beginning {
+        Beginning::Resumed { reached, .. } => reached,
+        _ => 0,
+    };
+    reached >= options.length
 }
 
 /// Requests without a wait between them that may follow the last wait of all: a question, redirects, chunks that shrink.

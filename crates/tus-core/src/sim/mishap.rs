@@ -18,10 +18,14 @@ pub enum Mishap {
     Duplicate,
     /// 429 or 503 with a `Retry-After` beyond anybody's patience.
     FarAway,
+    /// A service without room refuses the creation in words that say so.
+    Full,
     /// The client sees the connection break, the server does not: it holds the lock, and bytes may still trickle in.
     HalfOpen,
     /// 204 that took no byte.
     Idle,
+    /// A refusal whose body ends things, whatever its status.
+    Judged,
     /// It arrives only after the client stopped waiting for the answer.
     Late,
     /// 404 or 410 from somebody who does not know the upload, though it is there.
@@ -42,6 +46,8 @@ pub enum Mishap {
     RequestLost,
     /// It is carried out, and no answer ever comes.
     Silence,
+    /// HEAD is answered with an offset that was true earlier.
+    Stale,
     /// A 5xx, 408 or 425 instead of carrying it out, with or without `Retry-After`.
     Storm,
     /// 408 in the middle of the body.
@@ -54,15 +60,17 @@ pub enum Mishap {
 
 impl Mishap {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::AnswerLost,
         Self::Busy,
         Self::Cut,
         Self::Damaged,
         Self::Duplicate,
         Self::FarAway,
+        Self::Full,
         Self::HalfOpen,
         Self::Idle,
+        Self::Judged,
         Self::Late,
         Self::Lost,
         Self::Nonsense,
@@ -73,6 +81,7 @@ impl Mishap {
         Self::Refused,
         Self::RequestLost,
         Self::Silence,
+        Self::Stale,
         Self::Storm,
         Self::TimedOut,
         Self::TooMany,
@@ -86,9 +95,11 @@ impl Mishap {
             self,
             Self::Damaged
                 | Self::FarAway
+                | Self::Judged
                 | Self::Lost
                 | Self::Permanent
                 | Self::Portal
+                | Self::Stale
                 | Self::Untrusted
         )
     }
@@ -101,7 +112,10 @@ impl Mishap {
             Self::Damaged | Self::Idle | Self::Nonsense => phase == Phase::Patch && has_body,
             // A doubled creation is made by the link, not by the client: there is nothing that the client could do.
             Self::Duplicate => phase != Phase::Create,
-            Self::Lost => phase == Phase::Head,
+            Self::Full => phase == Phase::Create,
+            // What is said to be gone needs no removal, though it is there.
+            Self::Judged => phase != Phase::Terminate,
+            Self::Lost | Self::Stale => phase == Phase::Head,
             _ => true,
         }
     }

@@ -1,13 +1,13 @@
 //! A simulator: the client machine and the server machine in virtual time, over a link that loses things.
 //!
 //! Everything about a run follows from one seed: the upload, the habits of the server, what befalls which request, when the
-//! server falls and the client dies. After every step the invariants are held against what really happened, which the
+//! server falls and the client dies, what of its store it finds again, how its clock is set. After every step the invariants are held against what really happened, which the
 //! simulator knows and the client does not:
 //!
 //! - the bytes on the server are the source's, at any time and at the end;
 //! - the server's offset never exceeds what it stored, and nothing is confirmed that the server did not say;
 //! - no PATCH without a fresh offset: each begins at what the last answer told, with nothing in between;
-//! - no second creation without a reported doubt;
+//! - no second creation without a reported doubt, and no second whole upload unless the service was wrong;
 //! - a chunk keeps the rule and lies within what the source still has;
 //! - waits are bounded, announced waits are kept, and what makes no progress is separated by waits;
 //! - the number of requests is bounded by what went wrong;
@@ -16,6 +16,8 @@
 //! [`run`] runs one seed, [`operations::run`] feeds the machines with anything whatsoever.
 
 mod checker;
+mod habits;
+mod hearing;
 mod judge;
 mod mishap;
 pub mod operations;
@@ -27,12 +29,14 @@ mod random;
 mod report;
 mod send;
 mod site;
+mod store;
 #[cfg(test)]
 mod tests;
 mod world;
 
+pub use habits::{Grid, Habits, Locks, Wants};
 pub use mishap::Mishap;
-pub use options::{Beginning, Habits, Locks, Options, Oracle, Wishes};
+pub use options::{Beginning, Options, Oracle, Wishes};
 pub use pair::Pair;
 pub use random::Random;
 pub use report::{Breach, Report};

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::checksum::ChecksumAlgorithm;
 use crate::chunk::ChunkRule;
 use crate::client::ChecksumWish;
-use crate::extension::{Extension, Extensions, ServerCapabilities};
+use crate::extension::Extension;
 use crate::rejection::Phase;
 use crate::retry::RetryPolicy;
+use crate::sim::habits::Habits;
 use crate::sim::{Mishap, Random};
 
 /// Everything about a run that is decided before it begins. Print it with `{:#?}`.
@@ -34,6 +35,8 @@ pub struct Options {
     pub window_bytes: Option<u64>,
     /// The client's wall clock is so many seconds ahead of the server's.
     pub wall_ahead_secs: i64,
+    /// When the client's wall clock is set, and by how many seconds.
+    pub jumps: Vec<(Duration, i64)>,
     /// True: nothing that happens may end the upload. False: it may fail, for a reason that happened.
     pub survivable: bool,
     /// Faults stop at this time; what was set in motion before may still arrive.
@@ -42,7 +45,8 @@ pub struct Options {
     pub mishaps_per_mille: u64,
     /// The mishaps to choose from.
     pub mishaps: Vec<Mishap>,
-    /// So many requests of a thousand are interrupted by the death of the client's process, which begins anew from its record.
+    /// At so many of a thousand occasions the client's process dies, and another one begins from what was committed: before a
+    /// request, during it, before its answer is digested, during a wait or a question, and before the end is written down.
     pub crashes_per_mille: u64,
     /// When the server falls, and for how long.
     pub falls: Vec<(Duration, Duration)>,
@@ -69,6 +73,8 @@ pub enum Beginning {
         stored: u64,
         /// Bytes that the record tells of.
         recorded: u64,
+        /// How far the earlier process sent, as far as the record knows: 0 in one of an older kind.
+        reached: u64,
     },
     /// An upload was made by somebody else; it cannot be made anew.
     OneTimeUrl,
@@ -92,44 +98,6 @@ pub struct Wishes {
     pub method_override: bool,
     /// The user has the upload removed at this time.
     pub removed_at: Option<Duration>,
-}
-
-/// What a server does where the text leaves a choice, and what servers do against the text.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Habits {
-    /// What it offers.
-    pub offers: Extensions,
-    /// Bytes count only when the whole body of a PATCH has come.
-    pub atomic: bool,
-    /// What is told is durable. Otherwise a fall may take back what was told, until the upload is complete.
-    pub durable: bool,
-    /// What happens when a second request comes for an upload that is being written.
-    pub locks: Locks,
-    /// Bytes at most that are taken of one PATCH.
-    pub bites: Option<u64>,
-    /// Unfinished uploads expire after this.
-    pub expires_after: Option<Duration>,
-    /// Expired uploads are answered with 404 instead of 410.
-    pub buries: bool,
-    /// HEAD on a complete upload is answered with this status.
-    pub forgets_finished: Option<u16>,
-    /// A proxy refuses larger bodies with 413, early.
-    pub body_limit: Option<u64>,
-    /// It leaves out `Tus-Resumable`.
-    pub versionless: bool,
-}
-
-/// What happens when a second request comes for an upload that is being written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Locks {
-    /// 423 to everybody.
-    All,
-    /// 423 to another PATCH; HEAD is answered while bytes come in.
-    Writers,
-    /// The new request wins: the old one is ended with the bytes that it brought.
-    Steal,
 }
 
 /// What the service knows of doubtful creations.
@@ -181,6 +149,7 @@ impl Options {
             1 | 2 => Beginning::Resumed {
                 stored: random.below(length + 1),
                 recorded: random.below(length + 1),
+                reached: random.pick(&[0, length, length]),
             },
             3 => Beginning::OneTimeUrl,
             _ => Beginning::Fresh,
@@ -203,6 +172,7 @@ impl Options {
             answer_timeout: random.millis(2_000, 60_000),
             window_bytes: random.chance(100).then(|| random.below(length + 1)),
             wall_ahead_secs: 0,
+            jumps: Vec::new(),
             survivable,
             faults_until,
             mishaps_per_mille: random.pick(&[0, 30, 100, 300, 600, 900]),
@@ -214,6 +184,13 @@ impl Options {
         };
         if !survivable && random.chance(200) {
             options.wall_ahead_secs = random.within(0, 172_800) as i64 - 86_400;
+        }
+        // An hour's wait is survived, a month's is not.
+        let farthest = if survivable { 3_600 } else { 2_600_000 };
+        for _ in 0..random.pick(&[0, 0, 1, 3]) {
+            let at = random.millis(0, faults_until.as_millis() as u64);
+            let by = random.within(0, 2 * farthest) as i64 - farthest as i64;
+            options.jumps.push((at, by));
         }
         options.keep_promise();
         options
@@ -228,9 +205,20 @@ impl Options {
             // A pipe cannot go back to what the server lost.
             self.window_bytes = None;
             // A record that tells more than the server has is one loss more.
-            if let Beginning::Resumed { stored, recorded } = &mut self.beginning {
+            if let Beginning::Resumed {
+                stored, recorded, ..
+            } = &mut self.beginning
+            {
                 *recorded = (*recorded).min(*stored);
             }
+        }
+        self.habits.keep_promise(&self.rule);
+        if let Beginning::Resumed {
+            stored, reached, ..
+        } = &mut self.beginning
+            && *stored == self.length
+        {
+            *reached = self.length;
         }
         if self.window_bytes.is_some() {
             if self.oracle != Oracle::Truth {
@@ -264,11 +252,22 @@ impl Options {
             // An answer that makes no sense twice for the same bytes is no tus server's.
             self.mishaps.retain(|mishap| *mishap != Mishap::Nonsense);
         }
-        // A new process does not know that all bytes were sent, and where nobody can tell, an upload that vanished stays so.
-        let forgetful = self.beginning == Beginning::OneTimeUrl
-            && (self.crashes_per_mille > 0 || self.length == 0);
+        // Where nobody can tell, an upload that vanished stays so. And a new process that does not know the length cannot know
+        // that all bytes were sent.
+        let forgetful = self.wishes.deferred
+            && (self.crashes_per_mille > 0 || self.beginning != Beginning::Fresh);
         if self.oracle == Oracle::Blind || forgetful {
             self.habits.forgets_finished = None;
+        }
+    }
+
+    /// Whether the records that the client finds tell honestly whether all bytes were sent.
+    pub(super) fn remembers(&self) -> bool {
+        match self.beginning {
+            Beginning::Resumed {
+                stored, reached, ..
+            } => stored < self.length || reached == self.length,
+            _ => true,
         }
     }
 
@@ -302,59 +301,6 @@ impl Wishes {
             removed_at: random
                 .chance(50)
                 .then(|| faults_until.mul_f64(random.below(1000) as f64 / 1000.0)),
-        }
-    }
-}
-
-impl Habits {
-    /// What it says of itself.
-    pub(super) fn capabilities(&self) -> ServerCapabilities {
-        ServerCapabilities {
-            extensions: self.offers,
-            max_size_bytes: None,
-            checksum_algorithms: ChecksumAlgorithm::ALL.to_vec(),
-        }
-    }
-
-    fn draw(random: &mut Random, survivable: bool, rule: &ChunkRule, length: u64) -> Self {
-        let mut limit = random
-            .chance(150)
-            .then(|| random.within(length / 8, length));
-        if survivable {
-            // Without a rule, sources as small as ours cannot be halved.
-            let halves = rule.min_bytes > 1 || rule.multiple_of_bytes > 1;
-            limit = limit.filter(|_| halves).map(|limit| limit.max(rule.fit(0)));
-        }
-        let offered = [
-            Extension::Checksum,
-            Extension::ChecksumTrailer,
-            Extension::CreationDeferLength,
-            Extension::CreationWithUpload,
-            Extension::Termination,
-        ];
-        let offers = offered.into_iter().filter(|_| random.chance(700));
-        Self {
-            offers: offers
-                .chain([Extension::Creation, Extension::Expiration])
-                .collect(),
-            atomic: random.chance(300),
-            durable: random.chance(600),
-            locks: random.pick(&[Locks::All, Locks::Writers, Locks::Steal]),
-            bites: random
-                .chance(150)
-                .then(|| random.within(length / 16, length).max(1)),
-            expires_after: (!survivable && random.chance(200))
-                .then(|| random.millis(10_000, 3_600_000)),
-            buries: random.chance(500),
-            forgets_finished: random.chance(150).then(|| {
-                random.pick(if survivable {
-                    &[404, 410]
-                } else {
-                    &[404, 410, 403]
-                })
-            }),
-            body_limit: limit,
-            versionless: random.chance(100),
         }
     }
 }

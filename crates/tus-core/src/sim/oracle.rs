@@ -25,7 +25,7 @@ impl Pair {
     }
 
     /// What the service says of this client's uploads; what is doubtful is removed by asking.
-    fn ask(&mut self) -> Reconciled {
+    pub(super) fn ask(&mut self) -> Reconciled {
         let lag = match self.options.oracle {
             Oracle::Blind => return Reconciled::Unknown,
             Oracle::Truth => Duration::ZERO,
@@ -39,9 +39,14 @@ impl Pair {
         };
         let wall = self.world.wall();
         let mut found = Reconciled::Absent;
+        let mut overlooked = 0;
         for upload in &mut self.world.site.uploads {
             let visible = upload.made + lag <= wall;
-            if !visible || upload.removed {
+            if upload.removed {
+                continue;
+            }
+            if !visible {
+                overlooked += 1;
                 continue;
             }
             if upload.info.is_complete() {
@@ -50,6 +55,9 @@ impl Pair {
             } else {
                 upload.removed = true;
             }
+        }
+        if found == Reconciled::Absent {
+            self.report.overlooked += overlooked;
         }
         found
     }

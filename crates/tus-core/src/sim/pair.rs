@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::client::{Event, Exchange, Fault, Now, Outcome, Step, Upload};
+use crate::client::{Event, Exchange, Fault, Now, Outcome, Step, Upload, Verdict, VerdictKind};
 use crate::rejection::Phase;
 use crate::sim::checker::Checker;
 use crate::sim::options::{Beginning, Options};
-use crate::sim::process::{Record, client, planted};
+use crate::sim::process::{client, may_die_of, planted};
 use crate::sim::report::{Breach, Report};
 use crate::sim::send::Sending;
 use crate::sim::site::{ALIAS, Site};
+use crate::sim::store::{Record, Store};
 use crate::sim::world::{Happening, Heard, World};
 use crate::sim::{Mishap, Random};
 
@@ -33,11 +34,11 @@ const AFTERMATH: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub struct Pair {
     pub(super) options: Options,
-    base: Now,
+    pub(super) base: Now,
     pub(super) world: World,
     pub(super) checker: Checker,
     pub(super) client: Upload,
-    record: Record,
+    pub(super) store: Store,
     /// What befalls requests.
     mishaps: Random,
     /// Everything else.
@@ -45,7 +46,7 @@ pub struct Pair {
     pub(super) report: Report,
     idle_after_faults: u32,
     /// When the user has the upload removed.
-    removed_at: Option<Duration>,
+    pub(super) removed_at: Option<Duration>,
 }
 
 impl Pair {
@@ -67,14 +68,26 @@ impl Pair {
                 owes = true;
                 Record::Intent
             }
-            Beginning::Resumed { stored, recorded } => {
+            Beginning::Resumed {
+                stored,
+                recorded,
+                reached,
+            } => {
                 owes = true;
                 let stored = stored.min(length);
-                planted(&mut site, stored, recorded.min(length), &options, base)
+                planted(
+                    &mut site,
+                    stored,
+                    recorded.min(length),
+                    reached,
+                    &options,
+                    base,
+                )
             }
             Beginning::OneTimeUrl => {
                 owes = true;
-                planted(&mut site, 0, 0, &options, base)
+                site.one_time = true;
+                planted(&mut site, 0, 0, 0, &options, base)
             }
         };
         let mut world = World::new(site, source, base.wall, random.split());
@@ -91,7 +104,7 @@ impl Pair {
             world,
             checker,
             client,
-            record,
+            store: Store::new(record),
             report: Report {
                 runs: 1,
                 ..Report::default()
@@ -151,7 +164,9 @@ impl Pair {
                 self.drain()?;
             }
             let step = self.step()?;
-            if let Step::Send(exchange) = step {
+            if may_die_of(&step) && self.dies() {
+                self.die_of(&step)?;
+            } else if let Step::Send(exchange) = step {
                 self.exchange(&exchange)?;
             } else if let Step::WaitUntil(until) = step {
                 let until = until.saturating_duration_since(self.base.instant);
@@ -184,7 +199,7 @@ impl Pair {
         let reached = self.world.site.uploads.iter();
         let whole = reached.filter(|upload| !upload.removed && upload.info.is_complete());
         let complete = whole.count() as u32;
-        self.judge_twins(self.report.crashes, complete)?;
+        self.judge_twins(complete)?;
         self.report.complete_uploads = complete;
         self.report.creations = self.world.site.creations;
         self.report.losses = self.world.site.losses;
@@ -217,12 +232,10 @@ impl Pair {
 
     fn exchange(&mut self, exchange: &Exchange) -> Result<(), Breach> {
         let time = self.world.time;
+        self.writes_down(exchange);
         self.checker.agrees(self.client.offset())?;
         self.checker.sends(exchange, time)?;
         self.report.sent(exchange);
-        if exchange.phase == Phase::Create {
-            self.record = Record::Intent;
-        }
         let len = exchange.chunk.map_or(0, |chunk| chunk.len);
         let mishap = self
             .draw(exchange.phase, len > 0)
@@ -247,8 +260,7 @@ impl Pair {
             damaged: false,
         }
         .send(mishap, &mut self.world);
-        let crash = (!self.time_is_up() && self.random.chance(self.options.crashes_per_mille))
-            .then(|| time + self.random.millis(0, 3_000));
+        let crash = self.dies().then(|| time + self.random.millis(0, 3_000));
         let until = crash.map_or(deadline, |crash| crash.min(deadline));
         let heard = match self.world.pass(until, Some(number))? {
             Some(heard) => heard,
@@ -258,6 +270,11 @@ impl Pair {
             }
             None => Heard::Fault(Fault::NoAnswer),
         };
+        if self.dies() {
+            // Before it could write down what it heard.
+            self.crash();
+            return Ok(());
+        }
         self.feed(exchange, &heard)?;
         let idle = self.report.confirmations == before;
         if idle && self.time_is_up() {
@@ -284,7 +301,13 @@ impl Pair {
         match heard {
             Heard::Answer(answer) => {
                 self.report.answered(answer.status());
-                self.client.on_response(answer, None, now);
+                let kind = answer.extensions().get::<VerdictKind>();
+                let verdict = kind.map(|kind| Verdict {
+                    kind: Some(*kind),
+                    code: None,
+                    message: format!("{kind:?}"),
+                });
+                self.client.on_response(answer, verdict, now);
             }
             Heard::Fault(fault) => {
                 self.report.faulted(*fault);
@@ -299,17 +322,20 @@ impl Pair {
             self.world.note(|| format!("client   tells {event:?}"));
             self.checker.happened(&event, self.world.time)?;
             self.report.happened(&event);
-            match (&event, &mut self.record) {
-                (Event::Created { url, .. }, record) => {
-                    let url = url.as_ref().clone();
-                    *record = Record::Upload { url, offset: 0 };
-                }
-                (Event::Acked { offset: acked }, Record::Upload { offset, .. }) => {
+            match &event {
+                Event::Created { url, .. } => self.store.commit(Record::Upload {
+                    url: url.as_ref().clone(),
+                    offset: 0,
+                    reached: self.client.reached(),
+                }),
+                Event::Acked { offset } => {
+                    self.store.note(*offset, self.client.reached());
                     // A journal merges: the newest offset need not be on the disk yet.
-                    let written = self.random.chance(700);
-                    *offset = if written { *acked } else { *offset };
+                    if self.random.chance(700) {
+                        self.store.flush();
+                    }
                 }
-                (Event::Recreating { .. }, record) => *record = Record::Intent,
+                Event::Recreating { .. } => self.store.commit(Record::Intent),
                 _ => {}
             }
             if let (Event::Acked { offset }, Some(window)) = (&event, self.options.window_bytes) {
@@ -344,16 +370,6 @@ impl Pair {
         self.drain()
     }
 
-    /// The client's process dies, and another one begins with its record.
-    fn crash(&mut self) {
-        self.report.crashes += 1;
-        self.world
-            .note(|| format!("client   dies; its record: {:?}", self.record));
-        self.client = client(&self.options, &self.record, u64::from(self.report.crashes));
-        self.removed_at = self.options.wishes.removed_at;
-        self.checker.reborn(&self.options, self.world.time);
-    }
-
     fn draw(&mut self, phase: Phase, has_body: bool) -> Option<Mishap> {
         let chosen = self.mishaps.chance(self.options.mishaps_per_mille);
         let which = self.mishaps.draw();
@@ -379,8 +395,11 @@ impl Pair {
 
     pub(super) fn now(&self) -> Now {
         let wall = self.world.wall();
-        let ahead = Duration::from_secs(self.options.wall_ahead_secs.unsigned_abs());
-        let wall = if self.options.wall_ahead_secs < 0 {
+        let jumps = self.options.jumps.iter();
+        let jumped = jumps.filter(|(at, _)| *at <= self.world.time);
+        let secs = self.options.wall_ahead_secs + jumped.map(|(_, by)| by).sum::<i64>();
+        let ahead = Duration::from_secs(secs.unsigned_abs());
+        let wall = if secs < 0 {
             wall.checked_sub(ahead).unwrap_or(SystemTime::UNIX_EPOCH)
         } else {
             wall + ahead

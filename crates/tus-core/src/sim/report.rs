@@ -42,6 +42,10 @@ pub struct Report {
     pub complete_uploads: u32,
     /// Falls of the server that took back what it had told.
     pub losses: u32,
+    /// Uploads that the service did not see when it said that there were none.
+    pub overlooked: u32,
+    /// Chunks that were cut otherwise at an odd offset.
+    pub realigned: u32,
     /// Offsets that fell.
     pub rewinds: u32,
     /// Virtual time.
@@ -73,6 +77,8 @@ impl Report {
         self.creations += other.creations;
         self.complete_uploads += other.complete_uploads;
         self.losses += other.losses;
+        self.overlooked += other.overlooked;
+        self.realigned += other.realigned;
         self.rewinds += other.rewinds;
         self.time += other.time;
         merge(&mut self.befallen, &other.befallen);
@@ -126,6 +132,7 @@ impl Report {
         match event {
             Event::Acked { .. } => self.confirmations += 1,
             Event::Created { .. } => self.creations_answered += 1,
+            Event::ChunkRealigned { .. } => self.realigned += 1,
             Event::Rewound { .. } => self.rewinds += 1,
             _ => {}
         }

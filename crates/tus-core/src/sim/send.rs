@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response};
 
-use crate::client::{Exchange, Fault};
+use crate::client::{Exchange, Fault, VerdictKind};
 use crate::header;
 use crate::rejection::Phase;
 use crate::sim::site::{ALIAS, status_of};
@@ -75,12 +75,35 @@ impl Sending<'_> {
                 let wish = self.random.within(86_400, u64::MAX);
                 self.instead(world, with(answer(status), wish.to_string()));
             }
+            Mishap::Full => {
+                let status = self.random.pick(&[400, 403, 413, 429]);
+                let kind = self
+                    .random
+                    .pick(&[VerdictKind::QueueFull, VerdictKind::StorageFull]);
+                let mut full = self.perhaps_later(world, answer(status));
+                full.extensions_mut().insert(kind);
+                self.instead(world, full);
+            }
             Mishap::Idle => {
                 let start = self.exchange.chunk.map_or(0, |chunk| chunk.start);
                 let mut idle = answer(204);
                 idle.headers_mut()
                     .insert(header::UPLOAD_OFFSET, header::from_integer(start));
                 self.instead(world, idle);
+            }
+            Mishap::Judged => {
+                let status = self.random.pick(&[400, 401, 403, 404, 409, 410, 413]);
+                let kind = self.random.pick(&[
+                    VerdictKind::AlreadyUsed,
+                    VerdictKind::Expired,
+                    VerdictKind::Gone,
+                    VerdictKind::Login,
+                    VerdictKind::NotAVideo,
+                    VerdictKind::TooLarge,
+                ]);
+                let mut judged = answer(status);
+                judged.extensions_mut().insert(kind);
+                self.instead(world, judged);
             }
             Mishap::Late => {
                 let late = self.random.millis(1, 300_000);
@@ -136,6 +159,10 @@ impl Sending<'_> {
             }
             Mishap::Silence => {
                 self.deliver(world, Body::Whole, Answering::Lost);
+            }
+            Mishap::Stale => {
+                let seed = self.random.draw();
+                self.deliver(world, Body::Whole, Answering::Stale(seed));
             }
             Mishap::Storm => {
                 let status = self

@@ -5,10 +5,12 @@ use std::time::SystemTime;
 
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 
+use crate::chunk::Chunk;
+use crate::client::VerdictKind;
 use crate::length::UploadLength;
 use crate::rejection::Meaning;
 use crate::server::{Append, Create, Decision, Server, UploadInfo, refusal, requested_method};
-use crate::sim::options::{Habits, Locks};
+use crate::sim::habits::{Habits, Locks};
 use crate::sim::{Breach, Random};
 
 /// Where uploads are created.
@@ -63,6 +65,8 @@ pub(super) struct Site {
     pub(super) uploads: Vec<Stored>,
     connections: Vec<Connection>,
     pub(super) up: bool,
+    /// Its uploads are made for one use of their URLs.
+    pub(super) one_time: bool,
     /// Uploads that requests made.
     pub(super) creations: u32,
     /// Falls that took back what had been told.
@@ -85,6 +89,7 @@ impl Site {
             uploads: Vec::new(),
             connections: Vec::new(),
             up: true,
+            one_time: false,
             creations: 0,
             losses: 0,
             stolen: Vec::new(),
@@ -122,6 +127,7 @@ impl Site {
     pub(super) fn arrive(
         &mut self,
         head: &Request<()>,
+        chunk: Option<Chunk>,
         id: u64,
         now: SystemTime,
     ) -> Result<Arrival, Breach> {
@@ -147,7 +153,15 @@ impl Site {
         let info = present.map(|index| &self.uploads[index].info);
         let decision = match self.machine.decide(head, info, now) {
             Ok(decision) => decision,
-            Err(rejection) => return Ok(self.say(refusal(&rejection))),
+            Err(rejection) => {
+                let kind = match rejection.meaning {
+                    Meaning::NotFound => Some(VerdictKind::Gone),
+                    Meaning::Expired => Some(VerdictKind::Expired),
+                    _ => None,
+                };
+                let answer = refusal(&rejection);
+                return Ok(self.say(self.in_words(answer, kind)));
+            }
         };
         let answer = match (decision, present) {
             (Decision::Options(decision), _) => decision.done(),
@@ -182,13 +196,25 @@ impl Site {
                         self.tell(index)?; // it says so of what is whole, and stays so
                         let mut gone = refusal(&Meaning::NotFound.into());
                         *gone.status_mut() = status_of(status);
-                        gone
+                        let kind = if self.one_time {
+                            VerdictKind::AlreadyUsed
+                        } else {
+                            VerdictKind::Gone
+                        };
+                        self.in_words(gone, Some(kind))
                     }
                     _ => {
                         self.tell(index)?;
                         decision.done(&self.uploads[index].info)
                     }
                 }
+            }
+            (Decision::Append(_), _)
+                if let (Some(grid), Some(chunk)) =
+                    (self.habits.grid, chunk.filter(|chunk| chunk.len > 0))
+                    && !grid.takes(chunk, self.source.len() as u64) =>
+            {
+                refusal(&Meaning::BadRequest.into())
             }
             (Decision::Append(append), Some(index)) => {
                 self.open(index, id, append, None);
@@ -348,6 +374,17 @@ impl Site {
 
     fn say(&self, answer: Response<()>) -> Arrival {
         Arrival::Answer(self.dressed(answer))
+    }
+
+    /// With what the body of the answer says, if the service says it; its status then says less.
+    fn in_words(&self, mut answer: Response<()>, kind: Option<VerdictKind>) -> Response<()> {
+        if let (true, Some(kind)) = (self.habits.words, kind) {
+            answer.extensions_mut().insert(kind);
+            if self.habits.buries {
+                *answer.status_mut() = StatusCode::FORBIDDEN;
+            }
+        }
+        answer
     }
 
     fn dressed(&self, mut answer: Response<()>) -> Response<()> {

@@ -53,7 +53,15 @@ fn all_invariants_hold_for_ten_thousand_seeds() {
     }
     assert!(total.finished * 10 > SEEDS * 7, "most uploads finish");
     assert!(total.losses > 100 && total.rewinds > 100 && total.crashes > 500);
-    for failure in ["Gone", "OutOfPatience", "Refused", "Vanished"] {
+    assert!(total.realigned > 100 && total.overlooked > 10);
+    for failure in [
+        "Credentials",
+        "Gone",
+        "OneTimeUrl",
+        "OutOfPatience",
+        "Refused",
+        "Vanished",
+    ] {
         assert!(total.failures.contains_key(failure), "no {failure}");
     }
 }

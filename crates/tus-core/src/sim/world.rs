@@ -41,6 +41,8 @@ pub(super) enum Answering {
     Replaced(Response<()>),
     /// With an `Upload-Offset` that makes no sense.
     Garbled(u64),
+    /// By a replica that has not heard of the last bytes.
+    Stale(u64),
 }
 
 /// A request on its way to the server.
@@ -232,7 +234,9 @@ impl World {
         }
         let wall = self.wall();
         let connection = delivery.connection;
-        let arrival = self.site.arrive(&delivery.head, connection, wall)?;
+        let arrival = self
+            .site
+            .arrive(&delivery.head, delivery.chunk, connection, wall)?;
         for stolen in std::mem::take(&mut self.site.stolen) {
             self.note(|| format!("server   ends connection {stolen} for {connection}"));
             if let Some(delivery) = self.closed(stolen) {
@@ -312,6 +316,7 @@ impl World {
                 Answering::Lost => ", which is lost",
                 Answering::Replaced(_) => ", which a proxy replaces",
                 Answering::Garbled(_) => ", which is garbled",
+                Answering::Stale(_) => ", which is stale",
             };
             format!("server   answers {number} with {status} {offset:?}{fate}")
         });
@@ -320,10 +325,22 @@ impl World {
             Answering::Sent => answer,
             Answering::Replaced(instead) => instead.clone(),
             Answering::Garbled(seed) => garbled(answer, delivery.chunk, *seed),
+            Answering::Stale(seed) => stale(answer, *seed),
         };
         let wait = self.random.millis(2, 300);
         self.hears(wait, delivery.exchange, Heard::Answer(heard));
     }
+}
+
+/// An answer whose offset was true once.
+fn stale(mut answer: Response<()>, seed: u64) -> Response<()> {
+    if let Ok(Some(offset)) = header::upload_offset(answer.headers())
+        && let Some(earlier) = seed.checked_rem(offset)
+    {
+        let earlier = header::from_integer(earlier);
+        answer.headers_mut().insert(header::UPLOAD_OFFSET, earlier);
+    }
+    answer
 }
 
 /// An answer whose offset is missing, doubled, unreadable, or outside of the chunk.
