@@ -48,7 +48,7 @@ pub struct ErrorReason {
     pub cause: &'static str,
     /// What to do about it: a lowercase fragment.
     pub remedy: &'static str,
-    /// Whether the same upload helps when it is made again.
+    /// Whether uploading it again helps.
     pub again: Again,
 }
 
@@ -67,7 +67,7 @@ pub const ERROR_CODES: &[ErrorCode] = &[
         status: None,
         meaning: "there is no such route",
         cause: "the account id is wrong, so the address leads nowhere",
-        remedy: "check CLOUDFLARE_ACCOUNT_ID (32 hexadecimal digits) and the API base",
+        remedy: "check the account id (32 hexadecimal digits) and the API base",
         again: Again::AfterRemedy,
     },
     ErrorCode {
@@ -75,7 +75,7 @@ pub const ERROR_CODES: &[ErrorCode] = &[
         status: None,
         meaning: "the request could not be routed",
         cause: "the account id is not one, so the address leads nowhere",
-        remedy: "check CLOUDFLARE_ACCOUNT_ID (32 hexadecimal digits) and the API base",
+        remedy: "check the account id (32 hexadecimal digits) and the API base",
         again: Again::AfterRemedy,
     },
     ErrorCode {
@@ -83,7 +83,7 @@ pub const ERROR_CODES: &[ErrorCode] = &[
         status: None,
         meaning: "the request carries no credentials",
         cause: "the API token is empty, or did not reach the API",
-        remedy: "set CLOUDFLARE_API_TOKEN or use --token-file",
+        remedy: "give an API token, and see that no proxy takes it away",
         again: Again::AfterRemedy,
     },
     ErrorCode {
@@ -139,7 +139,7 @@ pub const ERROR_CODES: &[ErrorCode] = &[
         status: Some(413),
         meaning: "the account's storage is used up",
         cause: "the minutes stored and those reserved for unfinished uploads reach what was bought",
-        remedy: "buy more minutes, delete videos, or ask for a smaller --max-video-duration: it is reserved until the upload ends",
+        remedy: "buy more minutes, delete videos, or set a smaller maximum duration for uploads: it is reserved until the upload ends",
         again: Again::AfterRemedy,
     },
     ErrorCode {
@@ -165,8 +165,8 @@ pub const ERROR_REASONS: &[ErrorReason] = &[
     ErrorReason {
         code: "ERR_DURATION_EXCEED_CONSTRAINT",
         meaning: "the video is longer than the upload allows",
-        cause: "its duration is above the --max-video-duration that was set at creation",
-        remedy: "upload it again with a larger --max-video-duration, or cut it",
+        cause: "its duration is above the maximum duration that was set at creation",
+        remedy: "upload it again with a larger maximum duration, or cut it",
         again: Again::AfterRemedy,
     },
     ErrorReason {
@@ -215,8 +215,8 @@ pub const ERROR_REASONS: &[ErrorReason] = &[
         code: "ERR_UNKNOWN",
         meaning: "Stream failed and does not say why",
         cause: "a file that its encoder cannot handle, or a failure of the service itself",
-        remedy: "upload it once more; if that fails too, convert it to MP4 with H.264 and AAC, or ask Cloudflare with the video's id",
-        again: Again::Yes,
+        remedy: "convert it to MP4 with H.264 and AAC and upload that, or ask Cloudflare with the video's id",
+        again: Again::AfterRemedy,
     },
     ErrorReason {
         code: "ERR_UNSUPPORTED_AUDIO_CODEC",
