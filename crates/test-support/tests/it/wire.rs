@@ -56,6 +56,11 @@ impl Http {
         self.stream.write_all(body).await.expect("sent");
     }
 
+    /// Sends these bytes as they are.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.expect("sent");
+    }
+
     pub(crate) async fn answer(&mut self) -> io::Result<Answer> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
