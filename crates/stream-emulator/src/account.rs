@@ -1,110 +1,66 @@
-//! [`Videos`]: the state behind the API, and the life of a video.
+//! [`Videos`]: the state behind the API.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use serde::{Deserialize, Serialize};
-use stream_api::op::videos::Playback;
 use stream_api::{Video, VideoState};
-use tus_core::{Meaning, Rejection};
 
+use crate::answer::Answer;
 use crate::builder::Encoding;
 use crate::disk::{Disk, Kind};
-
-/// One video as it is kept. Its state is not: that follows from when it was uploaded.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Entry {
-    format: u32,
-    pub(crate) account: String,
-    /// The key of its upload.
-    pub(crate) upload: String,
-    pub(crate) video: Video,
-    /// How often it was looked at since it was uploaded.
-    #[serde(skip)]
-    looks: u32,
-}
-
-impl Entry {
-    pub(crate) fn new(account: String, upload: String, video: Video) -> Self {
-        Self {
-            format: 1,
-            account,
-            upload,
-            video,
-            looks: 0,
-        }
-    }
-
-    /// The video as the API shows it now. `base` is where this server is, as the client calls it.
-    pub(crate) fn view(&self, encoding: Encoding, base: &str, now: SystemTime) -> Video {
-        let mut video = self.video.clone();
-        let (state, done) = self.progress(encoding, now);
-        let mut status = video.status.take().unwrap_or_default();
-        status.pct_complete = match state {
-            VideoState::InProgress => Some(done * 100.0),
-            VideoState::Ready => Some(100.0),
-            _ => None,
-        };
-        status.step = (state == VideoState::InProgress).then(|| "encoding".to_owned());
-        let ready = state == VideoState::Ready;
-        status.state = state;
-        video.status = Some(status);
-        video.ready_to_stream = Some(ready);
-        if ready {
-            video.ready_to_stream_at = video.uploaded.and_then(|at| match encoding {
-                Encoding::After(time) => at.checked_add(time),
-                Encoding::Steps => Some(at),
-            });
-        }
-        let url = |rest: &str| format!("{base}/{}/{rest}", video.uid);
-        video.preview = Some(url("watch"));
-        video.thumbnail = Some(url("thumbnails/thumbnail.jpg"));
-        video.playback = Some(Playback {
-            hls: url("manifest/video.m3u8"),
-            dash: url("manifest/video.mpd"),
-        });
-        video
-    }
-
-    /// The state, and the part that is encoded, 0 to 1.
-    fn progress(&self, encoding: Encoding, now: SystemTime) -> (VideoState, f64) {
-        let Some(uploaded) = self.video.uploaded else {
-            return (VideoState::PendingUpload, 0.0);
-        };
-        let done = match encoding {
-            Encoding::Steps => f64::from(self.looks.min(2)) / 2.0,
-            Encoding::After(Duration::ZERO) => 1.0,
-            Encoding::After(time) => {
-                // A clock that went back makes it wait, not fail.
-                let passed = now.duration_since(uploaded).unwrap_or_default();
-                passed.div_duration_f64(time).min(1.0)
-            }
-        };
-        match done {
-            done if done >= 1.0 => (VideoState::Ready, 1.0),
-            done if done < 0.2 => (VideoState::Queued, 0.0),
-            done => (VideoState::InProgress, done),
-        }
-    }
-}
+use crate::entry::Entry;
+use crate::limits::{Limits, Usage};
 
 /// All videos of all accounts, by uid.
 #[derive(Debug)]
 pub(crate) struct Videos {
     pub(crate) encoding: Encoding,
-    all: Mutex<HashMap<String, Entry>>,
+    all: Mutex<All>,
     /// Held while a change is made and saved.
     saving: Mutex<()>,
 }
 
+#[derive(Debug, Default)]
+struct All {
+    entries: HashMap<String, Entry>,
+    /// No unfinished upload expires before, so that not every request has to look at all of them.
+    first_expiry: Option<SystemTime>,
+}
+
+impl All {
+    fn insert(&mut self, entry: Entry) {
+        self.expect_expiry(entry.expiry());
+        self.entries.insert(entry.video.uid.clone(), entry);
+    }
+
+    fn usage(&self, encoding: Encoding, now: SystemTime) -> Usage {
+        let mut used = Usage::default();
+        for entry in self.entries.values() {
+            match entry.progress(encoding, now).0 {
+                // What was reserved is free again.
+                VideoState::PendingUpload if entry.expiry().is_some_and(|at| at <= now) => continue,
+                VideoState::Queued | VideoState::InProgress => used.encoding += 1,
+                _ => {}
+            }
+            used.bytes = used.bytes.saturating_add(entry.bytes());
+            used.seconds += entry.seconds();
+        }
+        used
+    }
+
+    fn expect_expiry(&mut self, expiry: Option<SystemTime>) {
+        self.first_expiry = self.first_expiry.into_iter().chain(expiry).min();
+    }
+}
+
 impl Videos {
     pub(crate) fn new(encoding: Encoding, entries: Vec<Entry>) -> Self {
-        let entries = entries.into_iter().filter(|entry| entry.format == 1);
-        let all = entries
-            .map(|entry| (entry.video.uid.clone(), entry))
-            .collect();
+        let mut all = All::default();
+        for entry in entries.into_iter().filter(|entry| entry.format == 1) {
+            all.insert(entry);
+        }
         Self {
             encoding,
             all: Mutex::new(all),
@@ -112,13 +68,31 @@ impl Videos {
         }
     }
 
-    /// Adds a video. Blocking where there is a disk.
-    pub(crate) fn add(&self, entry: Entry, disk: Option<&Disk>) -> io::Result<()> {
-        if let Some(disk) = disk {
-            disk.save(Kind::Video, &entry.video.uid, &entry)?;
+    /// Adds a video, if the limits allow it. Blocking where there is a disk.
+    pub(crate) fn add(
+        &self,
+        entry: Entry,
+        disk: Option<&Disk>,
+        limits: &Limits,
+        now: SystemTime,
+    ) -> io::Result<Result<(), Box<Answer>>> {
+        {
+            let mut all = self.lock();
+            let encodes_at_once = self.encoding == Encoding::After(Duration::ZERO);
+            if limits.need_usage(encodes_at_once) {
+                let used = all.usage(self.encoding, now);
+                if let Err(refusal) = limits.admit(used, entry.bytes(), entry.seconds()) {
+                    return Ok(Err(refusal));
+                }
+            }
+            all.insert(entry.clone());
         }
-        self.lock().insert(entry.video.uid.clone(), entry);
-        Ok(())
+        let uid = &entry.video.uid;
+        let saved = disk.map_or(Ok(()), |disk| disk.save(Kind::Video, uid, &entry));
+        if saved.is_err() {
+            self.lock().entries.remove(uid);
+        }
+        saved.map(Ok)
     }
 
     /// Changes a video, if it is there, and saves it. Where `change` refuses, it must have changed
@@ -133,13 +107,15 @@ impl Videos {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = {
             let mut all = self.lock();
-            let Some(entry) = all.get_mut(uid) else {
+            let Some(entry) = all.entries.get_mut(uid) else {
                 return Ok(Ok(()));
             };
             if let Err(refusal) = change(&mut entry.video) {
                 return Ok(Err(refusal));
             }
-            entry.clone()
+            let entry = entry.clone();
+            all.expect_expiry(entry.expiry());
+            entry
         };
         if let Some(disk) = disk {
             disk.save(Kind::Video, uid, &entry)?;
@@ -156,7 +132,8 @@ impl Videos {
         now: SystemTime,
     ) -> Option<Video> {
         let mut all = self.lock();
-        let entry = all.get_mut(uid).filter(|entry| entry.account == account)?;
+        let entry = all.entries.get_mut(uid);
+        let entry = entry.filter(|entry| entry.account == account)?;
         let video = entry.view(self.encoding, base, now);
         if entry.video.uploaded.is_some() {
             entry.looks = entry.looks.saturating_add(1);
@@ -167,6 +144,7 @@ impl Videos {
     /// A copy of what is kept of a video of `account`.
     pub(crate) fn entry(&self, account: &str, uid: &str) -> Option<Entry> {
         self.lock()
+            .entries
             .get(uid)
             .filter(|entry| entry.account == account)
             .cloned()
@@ -174,13 +152,13 @@ impl Videos {
 
     /// Copies of all that is kept, in no order.
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        self.lock().values().cloned().collect()
+        self.lock().entries.values().cloned().collect()
     }
 
     /// Forgets a video. Blocking where there is a disk.
     pub(crate) fn remove(&self, uid: &str, disk: Option<&Disk>) -> io::Result<()> {
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        self.lock().remove(uid);
+        self.lock().entries.remove(uid);
         disk.map_or(Ok(()), |disk| disk.remove(Kind::Video, uid))
     }
 
@@ -206,23 +184,31 @@ impl Videos {
         told.map(drop)
     }
 
-    /// Whether bytes may still be sent for a video: it is there, and its time is not over.
-    pub(crate) fn check_open(&self, uid: &str, now: SystemTime) -> Result<(), Rejection> {
-        let all = self.lock();
-        let entry = all.get(uid).ok_or(Meaning::NotFound)?;
-        let is_done = entry.video.uploaded.is_some();
-        if !is_done
-            && entry
-                .video
-                .upload_expiry
-                .is_some_and(|expiry| expiry <= now)
-        {
-            return Err(Meaning::Expired.into());
-        }
-        Ok(())
+    /// Until when a video can be uploaded.
+    pub(crate) fn upload_expiry(&self, uid: &str) -> Option<SystemTime> {
+        self.lock().entries.get(uid)?.video.upload_expiry
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
+    /// Copies of the videos whose upload expired at least `stays` ago, unfinished.
+    pub(crate) fn expired(&self, now: SystemTime, stays: Duration) -> Vec<Entry> {
+        let is_over = |expiry: SystemTime| expiry.checked_add(stays).is_some_and(|end| end <= now);
+        let mut all = self.lock();
+        if !all.first_expiry.is_some_and(is_over) {
+            return Vec::new();
+        }
+        let pending = |entry: &&Entry| entry.expiry().is_some();
+        let (over, left): (Vec<_>, Vec<_>) = all
+            .entries
+            .values()
+            .filter(pending)
+            .partition(|entry| entry.expiry().is_some_and(is_over));
+        let first_expiry = left.into_iter().filter_map(Entry::expiry).min();
+        let over = over.into_iter().cloned().collect();
+        all.first_expiry = first_expiry;
+        over
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -236,24 +222,6 @@ mod tests {
         video.uid = "u".into();
         video.uploaded = uploaded;
         Entry::new("a".into(), "u".into(), video)
-    }
-
-    #[test]
-    fn a_video_is_encoded_over_time() {
-        let at = SystemTime::UNIX_EPOCH;
-        let encoding = Encoding::After(Duration::from_secs(10));
-        let state = |seconds| {
-            entry(Some(at))
-                .view(encoding, "", at + Duration::from_secs(seconds))
-                .state()
-        };
-        assert_eq!(
-            entry(None).view(encoding, "", at).state(),
-            VideoState::PendingUpload
-        );
-        assert_eq!(state(1), VideoState::Queued);
-        assert_eq!(state(5), VideoState::InProgress);
-        assert_eq!(state(10), VideoState::Ready);
     }
 
     #[test]

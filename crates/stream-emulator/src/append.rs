@@ -17,8 +17,8 @@ use tus_core::server::{Append, UploadInfo, Verifier};
 use tus_core::{Meaning, Rejection};
 
 use crate::blob::{Blob, Mark};
+use crate::join;
 use crate::server::Shared;
-use crate::tus;
 use crate::upload::{Ticket, Upload};
 
 /// What is written at once.
@@ -76,7 +76,7 @@ impl Appending {
         } = self;
         let before = upload.info().clone();
         let mark = blob.mark();
-        let keeps = append.keeps_broken_body() && !shared.options.drop_partial_chunks;
+        let keeps = append.keeps_broken_body() && !shared.hypotheses().drop_partial_chunks;
         let mut pipe = Pipe::Idle(Sink {
             verifier: append.verifier(),
             checkpoints: keeps && shared.disk.is_some(),
@@ -107,7 +107,7 @@ impl Appending {
         {
             shared.completed(&upload).await;
         } else if append.sets_length.is_some() {
-            tus::join_waiting(&shared, &upload).await;
+            join::join_waiting(&shared, &upload).await;
         }
         end
     }

@@ -61,6 +61,19 @@ impl Blob {
         matches!(self, Self::Memory(_))
     }
 
+    /// Whether only a digest is kept, which cannot forget.
+    pub(crate) fn is_digest(&self) -> bool {
+        matches!(self, Self::Digest { .. })
+    }
+
+    /// Forgets all but the first `len` bytes.
+    pub(crate) fn truncate(&mut self, len: u64) -> io::Result<()> {
+        if self.is_digest() {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        self.roll_back(Mark { len, digest: None })
+    }
+
     pub(crate) fn mark(&self) -> Mark {
         let digest = match self {
             Self::Digest { state, .. } => Some(state.clone()),

@@ -10,6 +10,8 @@ use tus_core::{ChunkRule, Extensions};
 use crate::blob::Blobs;
 use crate::fault::FaultPlan;
 use crate::handle::EmulatorHandle;
+use crate::hypotheses::Hypotheses;
+use crate::limits::Limits;
 use crate::server;
 
 /// Stream's chunk rule, in bytes. The last chunk of an upload is exempt from minimum and multiple.
@@ -69,7 +71,8 @@ pub(crate) struct Options {
     pub(crate) max_bytes: u64,
     pub(crate) stream_extensions: Extensions,
     pub(crate) encoding: Encoding,
-    pub(crate) drop_partial_chunks: bool,
+    pub(crate) hypotheses: Hypotheses,
+    pub(crate) limits: Limits,
     pub(crate) upload_expiry: Duration,
     pub(crate) body_idle: Duration,
     pub(crate) head_timeout: Duration,
@@ -91,7 +94,8 @@ impl Default for Options {
             max_bytes: STREAM_MAX_BYTES,
             stream_extensions: Extensions::NONE,
             encoding: Encoding::After(Duration::ZERO),
-            drop_partial_chunks: false,
+            hypotheses: Hypotheses::default(),
+            limits: Limits::default(),
             upload_expiry: Duration::from_secs(24 * 60 * 60),
             body_idle: Duration::from_secs(20),
             head_timeout: Duration::from_secs(10),
@@ -173,10 +177,24 @@ impl EmulatorBuilder {
         self.encoding(Encoding::After(time))
     }
 
-    /// Whether the bytes of a broken PATCH are thrown away instead of kept (tus G-17). Which of the
-    /// two Stream does is not public. Default false: kept.
+    /// How Stream behaves where its documentation says nothing. See also
+    /// [`EmulatorHandle::set_hypotheses`].
+    pub fn hypotheses(mut self, hypotheses: Hypotheses) -> Self {
+        self.options.hypotheses = hypotheses;
+        self
+    }
+
+    /// Whether the bytes of a broken PATCH are thrown away instead of kept: short for
+    /// [`Hypotheses::drop_partial_chunks`].
     pub fn drop_partial_chunks(mut self, drop: bool) -> Self {
-        self.options.drop_partial_chunks = drop;
+        self.options.hypotheses.drop_partial_chunks = drop;
+        self
+    }
+
+    /// What an account may use. Default: 120 videos in the encoder's queue, and no other limit. See
+    /// also [`EmulatorHandle::set_limits`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.options.limits = limits;
         self
     }
 

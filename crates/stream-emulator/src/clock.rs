@@ -10,7 +10,6 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    #[cfg(test)]
     pub(crate) fn ahead_by(ahead: Duration) -> Self {
         let clock = Self::default();
         clock.advance(ahead);

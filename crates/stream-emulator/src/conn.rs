@@ -1,5 +1,4 @@
-//! What lies between hyper and the socket: deadlines of heads, resets, and the body of a request
-//! with its faults.
+//! What lies between hyper and the socket: deadlines of heads, resets, and answers that end too soon.
 
 use std::io;
 use std::pin::Pin;
@@ -8,9 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_transport::{Body, BoxError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -19,10 +15,22 @@ use tokio::time::{Instant, Sleep};
 const IDLE: Duration = Duration::from_secs(120);
 
 /// What the socket and the requests on it know of each other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connection {
     requests: AtomicUsize,
     reset: AtomicBool,
+    /// Bytes that may still be sent.
+    quota: AtomicU64,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            requests: AtomicUsize::new(0),
+            reset: AtomicBool::new(false),
+            quota: AtomicU64::new(u64::MAX),
+        }
+    }
 }
 
 impl Connection {
@@ -35,6 +43,16 @@ impl Connection {
     /// Closes with RST instead of FIN.
     pub(crate) fn reset(&self) {
         self.reset.store(true, Ordering::Release);
+    }
+
+    /// Breaks after so many more bytes were sent.
+    pub(crate) fn cut_after(&self, bytes: u64) {
+        self.quota.store(bytes, Ordering::Release);
+    }
+
+    /// Whether not all that is answered arrives.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.quota.load(Ordering::Acquire) != u64::MAX
     }
 }
 
@@ -131,7 +149,20 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        if !this.connection.is_cut() {
+            return Pin::new(&mut this.stream).poll_write(cx, bytes);
+        }
+        let quota = this.connection.quota.load(Ordering::Acquire);
+        if quota == 0 {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let most = usize::try_from(quota)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let written = ready!(Pin::new(&mut this.stream).poll_write(cx, &bytes[..most]))?;
+        this.connection.cut_after(quota - written as u64);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -139,6 +170,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.connection.is_cut() {
+            let piece = pieces.iter().find(|piece| !piece.is_empty());
+            return self.poll_write(cx, piece.map_or(&[], |piece| piece));
+        }
         Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, pieces)
     }
 
@@ -161,103 +196,5 @@ impl Drop for Socket {
             // Whatever comes of it: the socket is closed in the next moment.
             let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
-    }
-}
-
-/// The body of a request: counted, and cut or stalled where a fault says so.
-pub(crate) struct Received {
-    body: Body,
-    count: Arc<AtomicU64>,
-    end: BodyEnd,
-    _request: Option<InRequest>,
-}
-
-/// Where a fault ends a body, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum BodyEnd {
-    Never,
-    Cut(u64),
-    Stall(u64),
-}
-
-impl Received {
-    pub(crate) fn new(
-        body: Body,
-        count: Arc<AtomicU64>,
-        end: BodyEnd,
-        request: Option<InRequest>,
-    ) -> Self {
-        Self {
-            body,
-            count,
-            end,
-            _request: request,
-        }
-    }
-}
-
-impl HttpBody for Received {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        match this.end {
-            BodyEnd::Cut(0) => return Poll::Ready(Some(Err("cut by a fault".into()))),
-            BodyEnd::Stall(0) => return Poll::Pending,
-            _ => {}
-        }
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
-        let Some(Ok(frame)) = frame else {
-            return Poll::Ready(frame);
-        };
-        let mut data = match frame.into_data() {
-            Ok(data) => data,
-            Err(frame) => return Poll::Ready(Some(Ok(frame))),
-        };
-        if let BodyEnd::Cut(left) | BodyEnd::Stall(left) = &mut this.end {
-            let take = (*left).min(data.len() as u64);
-            *left -= take;
-            data.truncate(usize::try_from(take).unwrap_or(usize::MAX));
-        }
-        this.count.fetch_add(data.len() as u64, Ordering::Relaxed);
-        Poll::Ready(Some(Ok(Frame::data(data))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// The body of an answer, which keeps the deadlines of heads away until it is sent.
-pub(crate) struct Sent {
-    pub(crate) body: Body,
-    pub(crate) _request: InRequest,
-}
-
-impl HttpBody for Sent {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

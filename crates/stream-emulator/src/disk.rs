@@ -5,6 +5,7 @@
 //!   lock             held by the server that uses the directory
 //!   blobs/<id>       bytes
 //!   uploads/<id>.json, videos/<id>.json
+//!   clock.json       how far the clock was put forward, if it was
 //! ```
 //!
 //! A JSON file is replaced whole (written beside, synced, renamed, directory synced), so after a
@@ -97,15 +98,21 @@ impl Disk {
 
     /// Writes the state of `id`, durably.
     pub(crate) fn save(&self, kind: Kind, id: &str, state: &impl Serialize) -> io::Result<()> {
-        let directory = self.root.join(kind.directory());
-        let path = directory.join(format!("{id}.json"));
-        let new = directory.join(format!("{id}.json.new"));
-        let mut file =
-            private(OpenOptions::new().write(true).create(true).truncate(true)).open(&new)?;
-        file.write_all(&serde_json::to_vec(state)?)?;
-        file.sync_all()?;
-        fs::rename(&new, &path)?;
-        sync_directory(&directory)
+        replace(&self.root.join(kind.directory()), id, state)
+    }
+
+    /// Writes how far the clock was put forward, durably.
+    pub(crate) fn save_clock(&self, ahead: Duration) -> io::Result<()> {
+        replace(&self.root, "clock", &ahead)
+    }
+
+    /// How far the clock was put forward.
+    pub(crate) fn clock(&self) -> io::Result<Duration> {
+        match fs::read(self.root.join("clock.json")) {
+            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Duration::ZERO),
+            Err(error) => Err(error),
+        }
     }
 
     /// Forgets `id`.
@@ -132,6 +139,17 @@ impl Disk {
         }
         Ok(states)
     }
+}
+
+fn replace(directory: &Path, name: &str, state: &impl Serialize) -> io::Result<()> {
+    let path = directory.join(format!("{name}.json"));
+    let new = directory.join(format!("{name}.json.new"));
+    let mut file =
+        private(OpenOptions::new().write(true).create(true).truncate(true)).open(&new)?;
+    file.write_all(&serde_json::to_vec(state)?)?;
+    file.sync_all()?;
+    fs::rename(&new, &path)?;
+    sync_directory(directory)
 }
 
 fn missing_is_fine(result: io::Result<()>) -> io::Result<()> {

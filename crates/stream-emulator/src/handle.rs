@@ -6,16 +6,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use stream_api::Video;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::fault::Faults;
+use crate::hypotheses::Hypotheses;
 use crate::in_process::InProcess;
+use crate::limits::Limits;
 use crate::log::RequestRecord;
 use crate::route::API;
 use crate::server::Shared;
-use crate::upload::Upload;
+use crate::snapshot::{UploadSnapshot, VideoSnapshot};
 
 /// A running emulator.
 ///
@@ -25,34 +26,6 @@ pub struct EmulatorHandle {
     shared: Arc<Shared>,
     address: SocketAddr,
     accepting: JoinHandle<()>,
-}
-
-/// One upload as it was at one moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UploadSnapshot {
-    /// Names it and its bytes: the media id of a video, the upload's own id otherwise.
-    pub id: String,
-    /// Total bytes; `None` while deferred.
-    pub length: Option<u64>,
-    /// Bytes that are stored and acknowledged.
-    pub offset: u64,
-    /// Whether all of them are.
-    pub complete: bool,
-    /// The video it belongs to; `None` for a generic upload.
-    pub media_id: Option<String>,
-    /// `Upload-Metadata` as it came.
-    pub metadata: Option<String>,
-}
-
-/// One video as it was at one moment.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct VideoSnapshot {
-    /// The account in its path.
-    pub account: String,
-    /// What the API shows of it. Taking a snapshot does not move it on.
-    pub video: Video,
 }
 
 impl EmulatorHandle {
@@ -106,9 +79,33 @@ impl EmulatorHandle {
         InProcess::new(Arc::clone(&self.shared))
     }
 
-    /// Puts the emulator's clock forward, so that a test need not wait for an expiry or an encoding.
-    pub fn advance(&self, by: Duration) {
-        self.shared.clock.advance(by);
+    /// Puts the emulator's clock forward, so that a test need not wait for an expiry, an encoding or
+    /// a rate limit. It never goes back: with [`Blobs::Dir`](crate::Blobs::Dir), not even in a server
+    /// that goes on from there.
+    pub async fn advance(&self, by: Duration) {
+        self.shared.advance(by).await;
+    }
+
+    /// How Stream behaves where its documentation says nothing.
+    #[must_use]
+    pub fn hypotheses(&self) -> Hypotheses {
+        self.shared.hypotheses()
+    }
+
+    /// Changes that, from the next request on.
+    pub fn set_hypotheses(&self, hypotheses: Hypotheses) {
+        self.shared.set_hypotheses(hypotheses);
+    }
+
+    /// What an account may use.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.shared.limits()
+    }
+
+    /// Changes that, from the next request on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.shared.set_limits(limits);
     }
 
     /// What goes wrong: rows can be added while it runs.
@@ -117,36 +114,16 @@ impl EmulatorHandle {
         &self.shared.faults
     }
 
-    /// All uploads, ordered by id.
+    /// All uploads that did not expire, ordered by id.
     #[must_use]
     pub fn uploads(&self) -> Vec<UploadSnapshot> {
-        let mut uploads: Vec<_> = self
-            .shared
-            .uploads
-            .all()
-            .iter()
-            .map(|upload| snapshot(upload))
-            .collect();
-        uploads.sort_by(|one, other| one.id.cmp(&other.id));
-        uploads
+        self.shared.upload_snapshots()
     }
 
     /// All videos of all accounts, oldest first.
     #[must_use]
     pub fn videos(&self) -> Vec<VideoSnapshot> {
-        let (base, now) = (self.url(), self.shared.clock.now());
-        let mut videos: Vec<_> = self
-            .shared
-            .videos
-            .entries()
-            .into_iter()
-            .map(|entry| VideoSnapshot {
-                video: entry.view(self.shared.videos.encoding, &base, now),
-                account: entry.account,
-            })
-            .collect();
-        videos.sort_by_key(|snapshot| (snapshot.video.created, snapshot.video.uid.clone()));
-        videos
+        self.shared.video_snapshots(&self.url())
     }
 
     /// The last 20,000 requests that came to an end, oldest first.
@@ -229,21 +206,5 @@ impl fmt::Debug for EmulatorHandle {
         f.debug_struct("EmulatorHandle")
             .field("addr", &self.address)
             .finish_non_exhaustive()
-    }
-}
-
-fn snapshot(upload: &Upload) -> UploadSnapshot {
-    let info = upload.info();
-    UploadSnapshot {
-        id: upload.blob_id().to_owned(),
-        length: info.length.known(),
-        offset: info.offset,
-        complete: info.is_complete(),
-        media_id: upload.place.uid().map(str::to_owned),
-        metadata: info
-            .metadata
-            .as_ref()
-            .and_then(|text| text.to_str().ok())
-            .map(str::to_owned),
     }
 }

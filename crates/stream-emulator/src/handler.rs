@@ -3,24 +3,27 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, EXPECT, HeaderValue, RETRY_AFTER, TRANSFER_ENCODING};
-use http::{Method, Request, StatusCode};
+use http::header::{CONNECTION, EXPECT, HeaderValue, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_transport::Body;
 use stream_api::{Op, code};
 use tus_core::Meaning;
 use tus_core::server::requested_method;
 
 use crate::answer::{self, Answer};
-use crate::conn::{BodyEnd, Connection, InRequest, Received};
-use crate::fault::Fault;
+use crate::body::Received;
+use crate::conn::{Connection, InRequest};
+use crate::fault::{self, Fault, Subject};
 use crate::guard;
+use crate::limits::Passed;
 use crate::log::Pending;
 use crate::op;
+use crate::own;
 use crate::route::Route;
 use crate::server::Shared;
 use crate::stream_path;
 use crate::tus::{self, Outcome};
-use crate::upload::Place;
+use crate::upload::{Place, Upload};
 
 /// No answer: the connection closes.
 #[derive(Debug)]
@@ -42,42 +45,34 @@ pub(crate) async fn handle(
     in_request: InRequest,
 ) -> Outcome {
     let (head, body) = request.into_parts();
-    let mut pending = Pending::new(Arc::clone(&shared.log), &head);
-    let route = Route::of(&head.method, head.uri.path());
-    let fault = route
-        .fault_target(&head.method)
-        .and_then(|target| shared.faults.take(&head.method, target));
+    let mut pending = Pending::new(Arc::clone(&shared.log), &head, shared.clock.now());
+    let head = Request::from_parts(head, ());
+    let route = Route::of(head.method(), head.uri().path());
+    shared.sweep().await;
+    let upload = upload_of(shared, &route);
+    if let Some(upload) = &upload {
+        pending.is_for(upload.blob_id());
+    }
+    let fault = planned(shared, &route, &head, upload.as_deref());
     if let Some(fault) = &fault {
         pending.suffered(format!("{fault:?}"));
     }
-    let end = match fault {
-        Some(Fault::CutBody { after_bytes }) => BodyEnd::Cut(after_bytes),
-        Some(Fault::StallBody { after_bytes }) => BodyEnd::Stall(after_bytes),
-        _ => BodyEnd::Never,
-    };
-    let body = Received::new(body, pending.body_bytes(), end, Some(in_request));
+    let body_fault = fault::body_fault(fault.as_ref());
+    let body = Received::new(body, pending.body_bytes(), body_fault, Some(in_request));
     let mut body = Some(Body::wrap(body));
-    let head = Request::from_parts(head, ());
 
-    let outcome = match fault {
-        Some(Fault::Reset) => {
-            connection.reset();
-            return Err(Cut);
-        }
-        Some(Fault::Status {
-            status,
-            retry_after,
-        }) => {
-            let mut answer = answer::text(status, "by the fault plan\n");
-            if let Some(wait) = retry_after {
-                answer
-                    .headers_mut()
-                    .insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
-            }
-            Ok(answer)
-        }
-        _ => dispatch(shared, route, &head, &mut body).await,
+    let refused = match &fault {
+        Some(fault) => fault::before(fault, shared, upload.as_ref(), connection).await,
+        None => None,
     };
+    let outcome = match refused {
+        Some(Err(Cut)) => return Err(Cut),
+        Some(outcome) => outcome,
+        None => dispatch(shared, &route, upload, &head, &mut body).await,
+    };
+    if let Ok(answer) = &outcome {
+        pending.made(answer);
+    }
     // A body that nobody wanted is read and thrown away, so that a client that is still sending
     // reads the answer instead of a reset. One that waits to be asked is not asked.
     if let Some(body) = body.take()
@@ -85,30 +80,86 @@ pub(crate) async fn handle(
     {
         shared.drain(body);
     }
-    match fault {
-        Some(Fault::LoseAnswer | Fault::CutBody { .. }) => Err(Cut),
-        Some(Fault::StallAnswer) => {
-            shared.stop_connections.cancelled().await;
-            Err(Cut)
-        }
-        _ => {
-            let mut answer = outcome?;
-            // hyper hides a length that stood beside a coding. Whoever reads such a request
-            // otherwise would see a second one in its body: none is served after it (F78).
-            if head.headers().contains_key(TRANSFER_ENCODING) {
-                answer
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            pending.answered(answer.status());
-            Ok(answer)
-        }
+    let outcome = match &fault {
+        Some(fault) => fault::after(fault, outcome, shared, connection).await,
+        None => outcome,
+    };
+    let mut answer = outcome?;
+    // hyper hides a length that stood beside a coding. Whoever reads such a request otherwise would
+    // see a second one in its body: none is served after it (F78).
+    if head.headers().contains_key(TRANSFER_ENCODING) {
+        answer
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    pending.answered(answer.status());
+    Ok(answer)
+}
+
+/// The upload that a URL leads to. No other kind of URL leads to it.
+fn upload_of(shared: &Shared, route: &Route) -> Option<Arc<Upload>> {
+    let key = match route {
+        Route::Upload { key } => key,
+        Route::OneTime { secret } => secret,
+        Route::Media { uid, .. } => uid,
+        _ => return None,
+    };
+    shared.uploads.get(key).filter(|upload| match route {
+        Route::Upload { .. } => upload.place == Place::Files,
+        Route::OneTime { .. } => matches!(upload.place, Place::Direct { .. }),
+        Route::Media { account, .. } => {
+            matches!(&upload.place, Place::Media { account: owner, .. } if owner == account)
+        }
+        _ => false,
+    })
+}
+
+/// The fault of this request, if the plan has one.
+fn planned(
+    shared: &Shared,
+    route: &Route,
+    head: &Request<()>,
+    upload: Option<&Upload>,
+) -> Option<Fault> {
+    let uri = head.uri();
+    let named = match route {
+        // What is done to a video by the API is about its upload as well.
+        Route::Api(_, parameters) => parameters.get(1).map(String::as_str),
+        _ => None,
+    };
+    shared.faults.take(&Subject {
+        method: head.method(),
+        target: route.fault_target(head.method())?,
+        path: uri.path_and_query().map_or("", |path| path.as_str()),
+        upload: upload.map(Upload::blob_id).or(named),
+        headers: head.headers(),
+    })
+}
+
+/// Counts a request to Stream against the limits; what is returned beside says so in the answer.
+fn admit<'a>(
+    shared: &'a Shared,
+    route: &Route,
+) -> Result<(Option<Passed<'a>>, HeaderMap), Box<Answer>> {
+    let limits = shared.limits();
+    let is_upload = match route {
+        Route::Api(..) | Route::ApiMethod | Route::ApiUnknown => false,
+        Route::Media { .. } | Route::OneTime { .. } => true,
+        _ => return Ok((None, HeaderMap::new())),
+    };
+    let headers = match limits.request_rate {
+        Some(rate) if !is_upload || shared.hypotheses().uploads_are_rated => {
+            shared.gate.count(rate, shared.clock.now())?
+        }
+        _ => HeaderMap::new(),
+    };
+    Ok((Some(shared.gate.pass(&limits)?), headers))
 }
 
 async fn dispatch(
     shared: &Arc<Shared>,
-    route: Route,
+    route: &Route,
+    upload: Option<Arc<Upload>>,
     head: &Request<()>,
     body: &mut Option<Body>,
 ) -> Outcome {
@@ -129,57 +180,20 @@ async fn dispatch(
     if token_is_needed && let Err(refusal) = guard::check_token(headers, &shared.options.token) {
         return Ok(refusal.answer());
     }
-    Ok(match route {
+    let (_passed, rate) = match admit(shared, route) {
+        Ok(admitted) => admitted,
+        Err(refusal) => return Ok(*refusal),
+    };
+    let mut answer = match route {
         Route::Page => answer::text(StatusCode::OK, page(&base)),
-        Route::Files => return tus::on_creation_url(shared, head, body, &base).await,
-        Route::Upload { key } => {
-            let is_direct = head.uri().path().starts_with("/tus/");
-            let upload = shared
-                .uploads
-                .get(&key)
-                .filter(|upload| match upload.place {
-                    Place::Files => !is_direct,
-                    Place::Direct { .. } => is_direct,
-                    Place::Media { .. } => false,
-                });
-            return tus::on_upload_url(shared, upload, head, body).await;
-        }
-        Route::Media { account, uid } => {
-            let wanted = Place::Media {
-                account,
-                uid: uid.clone(),
-            };
-            let upload = shared
-                .uploads
-                .get(&uid)
-                .filter(|upload| upload.place == wanted);
-            return tus::on_upload_url(shared, upload, head, body).await;
+        Route::Files => tus::on_creation_url(shared, head, body, &base).await?,
+        Route::Upload { .. } | Route::OneTime { .. } | Route::Media { .. } => {
+            tus::on_upload_url(shared, upload, head, body).await?
         }
         Route::Api(operation, parameters) => {
-            let account = parameters.first().map_or("", String::as_str);
-            let uid = parameters.get(1).map_or("", String::as_str);
-            match operation {
-                Op::VideosCreateTus => {
-                    return stream_path::create(shared, account, head, body, &base).await;
-                }
-                Op::VideosList => op::list::list(shared, account, head.uri().query(), &base),
-                Op::VideosGet => op::videos::get(shared, account, uid, &base),
-                Op::VideosEdit => op::edit::edit(shared, account, uid, body, &base).await,
-                Op::VideosDelete => op::videos::delete(shared, account, uid).await,
-                _ => answer::failure(
-                    StatusCode::NOT_IMPLEMENTED,
-                    code::BAD_REQUEST,
-                    "the emulator has no such operation yet",
-                ),
-            }
+            api(shared, *operation, parameters, head, body, &base).await?
         }
-        Route::Requests if head.method() == Method::GET => {
-            answer::json(StatusCode::OK, &shared.log.records())
-        }
-        Route::Original { id } if head.method() == Method::GET => original(shared, &id).await,
-        Route::Requests | Route::Original { .. } => {
-            answer::refused(&Meaning::MethodNotAllowed.into())
-        }
+        Route::Own(own) => own::answer(shared, own, head, body, &base).await,
         Route::ApiMethod => answer::failure(
             StatusCode::METHOD_NOT_ALLOWED,
             code::BAD_REQUEST,
@@ -187,20 +201,35 @@ async fn dispatch(
         ),
         Route::ApiUnknown => answer::not_found(),
         Route::Unknown => answer::refused(&Meaning::NotFound.into()),
-    })
+    };
+    answer.headers_mut().extend(rate);
+    Ok(answer)
 }
 
-/// The bytes of a video or of a generic upload.
-async fn original(shared: &Arc<Shared>, id: &str) -> Answer {
-    let Some(upload) = shared.uploads.by_blob_id(id) else {
-        return answer::refused(&Meaning::NotFound.into());
-    };
-    let blob = upload.blob().await;
-    match tokio::task::spawn_blocking(move || blob.read()).await {
-        Ok(Ok(Some(bytes))) => Answer::new(Body::from(bytes)),
-        Ok(Ok(None)) => answer::text(StatusCode::NOT_FOUND, "only the digest is kept\n"),
-        _ => answer::refused(&Meaning::Internal.into()),
-    }
+async fn api(
+    shared: &Arc<Shared>,
+    operation: Op,
+    parameters: &[String],
+    head: &Request<()>,
+    body: &mut Option<Body>,
+    base: &str,
+) -> Outcome {
+    let account = parameters.first().map_or("", String::as_str);
+    let uid = parameters.get(1).map_or("", String::as_str);
+    Ok(match operation {
+        Op::VideosCreateTus => {
+            return stream_path::create(shared, account, head, body, base).await;
+        }
+        Op::VideosList => op::list::list(shared, account, head.uri().query(), base),
+        Op::VideosGet => op::videos::get(shared, account, uid, base),
+        Op::VideosEdit => op::edit::edit(shared, account, uid, body, base).await,
+        Op::VideosDelete => op::videos::delete(shared, account, uid).await,
+        _ => answer::failure(
+            StatusCode::NOT_IMPLEMENTED,
+            code::BAD_REQUEST,
+            "the emulator has no such operation yet",
+        ),
+    })
 }
 
 fn page(base: &str) -> String {

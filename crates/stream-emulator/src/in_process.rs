@@ -58,9 +58,13 @@ impl Transport for InProcess {
             }
             let connection = Arc::new(Connection::default());
             let in_request = connection.request();
-            handler::handle(&self.shared, request, &connection, in_request)
-                .await
-                .map_err(|cut| TransportError::new(FaultKind::Interrupted, cut.to_string()))
+            match handler::handle(&self.shared, request, &connection, in_request).await {
+                Ok(answer) if !connection.is_cut() => Ok(answer),
+                _ => Err(TransportError::new(
+                    FaultKind::Interrupted,
+                    handler::Cut.to_string(),
+                )),
+            }
         })
     }
 }

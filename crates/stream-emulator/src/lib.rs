@@ -20,8 +20,16 @@
 //! | `/client/v4/accounts/{account}/media/{uid}` | upload URL of a video created with a token | needed, as at the real edge |
 //! | `/tus/{secret}` | upload URL of a video created with `?direct_user=true` | none: the URL is the secret |
 //! | `/files/` | generic tus 1.0.0 with every extension | none, unless [`EmulatorBuilder::tus_token`] asks for it at creation |
-//! | `/_emulator/requests` | the log of requests, as JSON | needed |
-//! | `/_emulator/originals/{id}` | the bytes of a video or an upload | needed |
+//! | `/_emulator/…` | what Stream does not have, see below | needed |
+//!
+//! | request | what |
+//! |---|---|
+//! | `GET /_emulator/requests` | the log of requests: a list of [`RequestRecord`] |
+//! | `GET /_emulator/uploads` | a list of [`UploadSnapshot`], with the `sha256` of the bytes so far |
+//! | `GET /_emulator/videos` | a list of [`VideoSnapshot`], with the `offset` and `sha256` of the upload |
+//! | `GET /_emulator/originals/{id}` | the bytes of a video or an upload |
+//! | `POST /_emulator/faults` | adds the rows of a plan, see [`FaultPlan::from_json`]; `DELETE` removes all rows |
+//! | `POST /_emulator/clock` | `{"advance_ms": 60000}` puts the clock forward; `GET` reads it |
 //!
 //! # What is promised
 //!
@@ -32,34 +40,51 @@
 //! - One upload has one writer. A newer request for the same upload ends an older PATCH at what it
 //!   has stored, so that a client whose connection died never waits for its own ghost.
 //! - Stream's numbers (chunk rules, sizes, lengths of fields) are enforced by default.
+//! - What is not public of Stream is never guessed silently: each such thing is a switch of
+//!   [`Hypotheses`]. What an account may use is in [`Limits`].
+//! - A one-time URL works for one upload, and until it expires (30 minutes after its creation unless
+//!   that names another time). An upload that is not complete in time is refused, and its video
+//!   deleted an hour later.
 //! - Faults happen below the handlers: see [`FaultPlan`].
 
 mod account;
 mod answer;
 mod append;
 mod blob;
+mod body;
 mod builder;
 mod clock;
 mod conn;
 mod disk;
+mod entry;
+mod expiry;
 mod fault;
 mod guard;
 mod handle;
 mod handler;
+mod hypotheses;
 mod id;
 mod in_process;
+mod join;
+mod limits;
 mod log;
 mod op;
+mod own;
 mod route;
 mod server;
 mod settings;
+mod snapshot;
 mod stream_path;
+mod stream_rules;
 mod tus;
 mod upload;
 
 pub use blob::Blobs;
 pub use builder::{Emulator, EmulatorBuilder, Encoding};
-pub use fault::{Fault, FaultPlan, FaultPlanError, FaultRule, FaultTarget, Faults};
-pub use handle::{EmulatorHandle, UploadSnapshot, VideoSnapshot};
+pub use fault::{Fault, FaultPlan, FaultPlanError, FaultRule, FaultTarget, Faults, RetryAfter};
+pub use handle::EmulatorHandle;
+pub use hypotheses::{Alignment, ExpiredVideo, Hypotheses};
 pub use in_process::InProcess;
+pub use limits::{Limits, RequestRate};
 pub use log::RequestRecord;
+pub use snapshot::{UploadSnapshot, VideoSnapshot};

@@ -5,6 +5,7 @@ use stream_api::endpoints::{self, Found, Op};
 
 use crate::fault::FaultTarget;
 use crate::id;
+use crate::own::Own;
 
 /// Where the API's base is.
 pub(crate) const API: &str = "/client/v4";
@@ -16,16 +17,16 @@ pub(crate) enum Route {
     Page,
     /// `/files/`
     Files,
-    /// `/files/{key}` and `/tus/{secret}`
+    /// `/files/{key}`
     Upload { key: String },
+    /// `/tus/{secret}`
+    OneTime { secret: String },
     /// `/client/v4/accounts/{account}/media/{uid}`
     Media { account: String, uid: String },
     /// A row of the endpoint table, the account first among its parameters.
     Api(Op, Vec<String>),
-    /// `/_emulator/requests`
-    Requests,
-    /// `/_emulator/originals/{id}`
-    Original { id: String },
+    /// `/_emulator/…`
+    Own(Own),
     /// A path of the API, but not with this method.
     ApiMethod,
     /// Nothing below the API's base.
@@ -42,18 +43,28 @@ impl Route {
         match path {
             "/" => return Self::Page,
             "/files" | "/files/" => return Self::Files,
-            "/_emulator/requests" => return Self::Requests,
+            "/_emulator/clock" => return Self::Own(Own::Clock),
+            "/_emulator/faults" => return Self::Own(Own::Faults),
+            "/_emulator/requests" => return Self::Own(Own::Requests),
+            "/_emulator/uploads" => return Self::Own(Own::Uploads),
+            "/_emulator/videos" => return Self::Own(Own::Videos),
             _ => {}
         }
-        let key = |key: &str| id::is_valid(key).then(|| key.to_owned());
-        if let Some(rest) = path
-            .strip_prefix("/files/")
-            .or_else(|| path.strip_prefix("/tus/"))
-        {
-            return key(rest).map_or(Self::Unknown, |key| Self::Upload { key });
+        let of_id = |id: &str, route: fn(String) -> Self| {
+            if id::is_valid(id) {
+                route(id.to_owned())
+            } else {
+                Self::Unknown
+            }
+        };
+        if let Some(key) = path.strip_prefix("/files/") {
+            return of_id(key, |key| Self::Upload { key });
         }
-        if let Some(rest) = path.strip_prefix("/_emulator/originals/") {
-            return key(rest).map_or(Self::Unknown, |id| Self::Original { id });
+        if let Some(secret) = path.strip_prefix("/tus/") {
+            return of_id(secret, |secret| Self::OneTime { secret });
+        }
+        if let Some(id) = path.strip_prefix("/_emulator/originals/") {
+            return of_id(id, |id| Self::Own(Own::Original { id }));
         }
         Self::Unknown
     }
@@ -84,13 +95,16 @@ impl Route {
     /// Whether the token is needed.
     pub(crate) fn needs_token(&self) -> bool {
         match self {
-            Self::Page | Self::Files | Self::Upload { .. } | Self::Unknown => false,
+            Self::Page
+            | Self::Files
+            | Self::Upload { .. }
+            | Self::OneTime { .. }
+            | Self::Unknown => false,
             Self::Media { .. }
             | Self::Api(..)
             | Self::ApiMethod
             | Self::ApiUnknown
-            | Self::Requests
-            | Self::Original { .. } => true,
+            | Self::Own(_) => true,
         }
     }
 
@@ -100,9 +114,11 @@ impl Route {
             Self::Files | Self::Api(Op::VideosCreateTus, _) if method == Method::POST => {
                 Some(FaultTarget::Creation)
             }
-            Self::Upload { .. } | Self::Media { .. } => Some(FaultTarget::Upload),
+            Self::Upload { .. } | Self::OneTime { .. } | Self::Media { .. } => {
+                Some(FaultTarget::Upload)
+            }
             Self::Api(..) | Self::ApiMethod | Self::ApiUnknown => Some(FaultTarget::Api),
-            Self::Requests | Self::Original { .. } => None,
+            Self::Own(_) => None,
             Self::Page | Self::Files | Self::Unknown => Some(FaultTarget::Any),
         }
     }

@@ -1,7 +1,7 @@
 //! The listener, the connections, and what all of them share.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Request;
@@ -18,13 +18,16 @@ use tus_core::server::Server;
 use tus_core::{ChecksumAlgorithm, Extension, Extensions, ServerCapabilities};
 
 use crate::account::Videos;
+use crate::body::Sent;
 use crate::builder::Options;
 use crate::clock::Clock;
-use crate::conn::{Connection, Sent, Socket};
+use crate::conn::{Connection, Socket};
 use crate::disk::{Disk, Kind};
 use crate::fault::Faults;
 use crate::handle::EmulatorHandle;
 use crate::handler::{self, Cut};
+use crate::hypotheses::Hypotheses;
+use crate::limits::{Gate, Limits};
 use crate::log::Log;
 use crate::upload::{Stored, Uploads};
 
@@ -44,6 +47,9 @@ pub(crate) struct Shared {
     pub(crate) videos: Videos,
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
+    pub(crate) gate: Gate,
+    hypotheses: Mutex<Hypotheses>,
+    limits: Mutex<Limits>,
     pub(crate) log: Arc<Log>,
     pub(crate) disk: Option<Disk>,
     /// Work that must come to its end: bodies that are being stored.
@@ -57,6 +63,28 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn hypotheses(&self) -> Hypotheses {
+        *self
+            .hypotheses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_hypotheses(&self, hypotheses: Hypotheses) {
+        *self
+            .hypotheses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = hypotheses;
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_limits(&self, limits: Limits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
     /// Reads a body and throws it away, for a while.
     pub(crate) fn drain(&self, mut body: Body) {
         if body.exact_len() == Some(0) {
@@ -78,7 +106,9 @@ impl Shared {
         let disk = options.data.as_deref().map(Disk::open).transpose()?;
         let uploads = Uploads::default();
         let mut entries = Vec::new();
+        let mut clock = Clock::default();
         if let Some(disk) = &disk {
+            clock = Clock::ahead_by(disk.clock()?);
             for stored in disk.load::<Stored>(Kind::Upload)? {
                 if let Some(upload) = stored.into_upload(disk) {
                     uploads.insert(upload);
@@ -91,8 +121,11 @@ impl Shared {
             stream: stream_rules(&options),
             uploads,
             videos: Videos::new(options.encoding, entries),
-            clock: Clock::default(),
+            clock,
             faults: Faults::new(options.faults.clone()),
+            gate: Gate::default(),
+            hypotheses: Mutex::new(options.hypotheses),
+            limits: Mutex::new(options.limits),
             log: Arc::new(Log::new()),
             disk,
             tasks: TaskTracker::new(),

@@ -8,8 +8,8 @@ use http_transport::Body;
 use tus_core::server::Decision;
 use tus_core::{Meaning, header};
 
-use crate::account::Entry;
 use crate::answer;
+use crate::entry::Entry;
 use crate::id;
 use crate::server::Shared;
 use crate::settings;
@@ -57,7 +57,7 @@ pub(crate) async fn create(
             secret,
             Place::Direct {
                 account: account.clone(),
-                uid: media,
+                uid: media.clone(),
             },
             location,
         )
@@ -67,22 +67,30 @@ pub(crate) async fn create(
             uid,
             Place::Media {
                 account: account.clone(),
-                uid: media,
+                uid: media.clone(),
             },
             location,
         )
     };
     let entry = Entry::new(account, key.clone(), video);
-    let saver = Arc::clone(shared);
-    let saved =
-        tokio::task::spawn_blocking(move || saver.videos.add(entry, saver.disk.as_ref())).await;
-    let (Ok(Ok(())), Ok(upload)) = (
-        saved,
-        tus::make(shared, key, place, create.info.clone()).await,
-    ) else {
-        return Ok(answer::refused_by_stream(&Meaning::Internal.into()));
+    let (saver, limits) = (Arc::clone(shared), shared.limits());
+    let saving = move || {
+        let videos = &saver.videos;
+        videos.add(entry, saver.disk.as_ref(), &limits, now)
     };
-    tus::created(shared, &upload, &create, body, &location).await
+    match tokio::task::spawn_blocking(saving).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(refusal))) => return Ok(*refusal),
+        _ => return Ok(answer::refused_by_stream(&Meaning::Internal.into())),
+    }
+    match tus::make(shared, key, place, create.info.clone()).await {
+        Ok(upload) => tus::created(shared, &upload, &create, body, &location).await,
+        Err(error) => {
+            tracing::warn!(%error, "the upload of a video cannot be made");
+            shared.forget_video(&media).await;
+            Ok(answer::refused_by_stream(&Meaning::Internal.into()))
+        }
+    }
 }
 
 /// `?direct_user=true`: a one-time URL for somebody without a token.

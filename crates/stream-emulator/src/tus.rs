@@ -1,16 +1,12 @@
 //! Does what [`tus_core::server`] decided.
 
-use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request};
 use http_transport::Body;
-use tus_core::server::{
-    Append, Create, Decision, Join, Server, UploadInfo, UploadKind, refusal_about, requested_method,
-};
-use tus_core::{Meaning, Rejection, UploadLength};
-use url::Url;
+use tus_core::server::{Create, Decision, Server, UploadInfo, refusal_about, requested_method};
+use tus_core::{Meaning, Rejection};
 
 use crate::answer::{self, Answer};
 use crate::append::{Appending, End};
@@ -18,8 +14,10 @@ use crate::blob::Blob;
 use crate::disk::Kind;
 use crate::handler::Cut;
 use crate::id;
+use crate::join;
 use crate::server::Shared;
 use crate::stream_path::MEDIA_ID;
+use crate::stream_rules;
 use crate::upload::{Place, Upload};
 
 /// The answer to a request, or no answer at all.
@@ -45,7 +43,7 @@ pub(crate) async fn on_creation_url(
             };
             created(shared, &upload, &create, body, &location).await
         }
-        Ok(Decision::Join(join)) => Ok(joined(shared, &join, base).await),
+        Ok(Decision::Join(join)) => Ok(join::joined(shared, &join, base).await),
         Ok(_) => Ok(answer::refused(&Meaning::NotFound.into())),
         Err(rejection) => Ok(answer::refused(&rejection)),
     }
@@ -90,9 +88,17 @@ pub(crate) async fn on_upload_url(
     if upload.is_removed() {
         return Ok(refuse(&Meaning::NotFound.into()));
     }
+    let method = requested_method(head).unwrap_or(Method::GET);
+    if let Some(refusal) = stream_rules::closed(shared, upload, &method) {
+        return Ok(refusal);
+    }
     let info = upload.info().clone();
     match decide(shared, server, upload, head, &info) {
-        Ok(Decision::Head(head)) => Ok(answer::empty(head.done(&info))),
+        Ok(Decision::Head(head)) => {
+            let mut answer = answer::empty(head.done(&info));
+            stream_rules::tell_expiry(shared, upload, answer.headers_mut());
+            Ok(answer)
+        }
         Ok(Decision::Append(append)) => {
             let appending = Appending {
                 shared: Arc::clone(shared),
@@ -105,6 +111,7 @@ pub(crate) async fn on_upload_url(
             match appending.run().await {
                 End::Done(info) => {
                     let mut answer = answer::empty(append.done(&info));
+                    stream_rules::tell_expiry(shared, upload, answer.headers_mut());
                     if info.is_complete() {
                         name_media(&mut answer, &upload.place);
                     }
@@ -132,45 +139,13 @@ fn decide(
     info: &UploadInfo,
 ) -> Result<Decision, Rejection> {
     let decision = server.decide(head, Some(info), shared.clock.now())?;
-    if let Some(uid) = upload.place.uid() {
-        shared.videos.check_open(uid, shared.clock.now())?;
-        if let Decision::Append(append) = &decision {
-            check_chunk(shared, append, info)?;
-        }
+    if upload.place != Place::Files
+        && let Decision::Append(append) = &decision
+    {
+        let alignment = shared.hypotheses().alignment;
+        stream_rules::check_chunk(&shared.options.chunk_rule, alignment, append, info)?;
     }
     Ok(decision)
-}
-
-/// Stream's chunk rules, judged by the announced length, before the body is read. The last chunk of
-/// an upload is exempt from all but the maximum.
-fn check_chunk(shared: &Shared, append: &Append, info: &UploadInfo) -> Result<(), Rejection> {
-    let rule = &shared.options.chunk_rule;
-    let bad = |text: String| Err(Rejection::because(Meaning::BadRequest, text));
-    let Some(len) = append.announced else {
-        return bad("Stream wants a Content-Length, not a chunked body".into());
-    };
-    if len > rule.max_bytes {
-        return bad(format!(
-            "Chunk size must be at most {} bytes, not {len}",
-            rule.max_bytes
-        ));
-    }
-    if info.length.is_complete_at(append.at + len) {
-        return Ok(());
-    }
-    if len < rule.min_bytes {
-        return bad(format!(
-            "Chunk size must be at least {} bytes, not {len}",
-            rule.min_bytes
-        ));
-    }
-    if !len.is_multiple_of(rule.multiple_of_bytes.max(1)) {
-        let unit = rule.multiple_of_bytes / 1024;
-        return bad(format!(
-            "Chunk size must be a multiple of {unit}KiB, not {len} bytes"
-        ));
-    }
-    Ok(())
 }
 
 /// Makes an empty upload, durable before anybody learns of it.
@@ -183,7 +158,7 @@ pub(crate) async fn make(
     make_final(shared, key, place, info, Vec::new()).await
 }
 
-async fn make_final(
+pub(crate) async fn make_final(
     shared: &Arc<Shared>,
     key: String,
     place: Place,
@@ -250,6 +225,7 @@ pub(crate) async fn created(
         shared.completed(upload).await;
     }
     let mut answer = answer::empty(create.done(location, &info));
+    stream_rules::tell_expiry(shared, upload, answer.headers_mut());
     name_media(&mut answer, &upload.place);
     Ok(answer)
 }
@@ -271,117 +247,26 @@ pub(crate) async fn remove(shared: &Arc<Shared>, upload: &Arc<Upload>) {
     }
 }
 
-async fn joined(shared: &Arc<Shared>, join: &Join, base: &str) -> Answer {
-    let parts: Vec<_> = join.parts.iter().map(|part| part_key(base, part)).collect();
-    let uploads: Vec<_> = parts
-        .iter()
-        .map(|key| key.as_ref().and_then(|key| shared.uploads.get(key)))
-        .collect();
-    let infos: Vec<_> = uploads
-        .iter()
-        .map(|upload| upload.as_ref().map(|it| it.info().clone()))
-        .collect();
-    let info = match join.check(infos.iter().map(Option::as_ref), shared.clock.now()) {
-        Ok(info) => info,
-        Err(rejection) => return answer::refused(&rejection),
-    };
-    let Ok(key) = id::new() else {
-        return internal();
-    };
-    let location = format!("{base}/files/{key}");
-    // Complete only once the bytes are there.
-    let empty = UploadInfo { offset: 0, ..info };
-    let keys = parts.into_iter().flatten().collect();
-    let Ok(upload) = make_final(shared, key, Place::Files, empty, keys).await else {
-        return internal();
-    };
-    if let Err(error) = join_if_ready(shared, &upload).await {
-        tracing::warn!(%error, "partial uploads cannot be joined");
-        remove(shared, &upload).await;
-        return internal();
-    }
-    answer::empty(join.done(&location))
-}
-
-/// The key in the URL of a part, which may be absolute or relative to the creation URL (CC-03).
-fn part_key(base: &str, part: &str) -> Option<String> {
-    let url = Url::parse(&format!("{base}/files/"))
-        .ok()?
-        .join(part)
-        .ok()?;
-    let key = url.path().strip_prefix("/files/")?;
-    id::is_valid(key).then(|| key.to_owned())
-}
-
-/// Gives a final upload its length once the lengths of all parts are known (CC-17).
-async fn tell_length(
-    shared: &Arc<Shared>,
-    upload: &Arc<Upload>,
-    parts: &[Arc<Upload>],
-) -> io::Result<()> {
-    let mut lengths = parts.iter().map(|part| part.info().length.known());
-    let sum = lengths.try_fold(0_u64, |sum, length| sum.checked_add(length?));
-    let (Some(sum), UploadLength::Deferred) = (sum, upload.info().length) else {
-        return Ok(());
-    };
-    upload.info().length = sum.into();
+/// Frees the bytes of an upload whose video is gone because its time was over. What is left of it
+/// says so.
+pub(crate) async fn expire(shared: &Arc<Shared>, upload: &Arc<Upload>) {
+    // Whoever is still sending is stopped; if not in time, it writes to what nobody reads.
+    let turn = upload.take().await;
+    upload.mark_expired();
     let (shared, upload) = (Arc::clone(shared), Arc::clone(upload));
-    tokio::task::spawn_blocking(move || upload.save(shared.disk.as_ref()))
-        .await
-        .map_err(io::Error::other)?
-}
-
-/// Joins the parts of a final upload when all of them are complete (CC-04, CC-08).
-pub(crate) async fn join_if_ready(shared: &Arc<Shared>, upload: &Arc<Upload>) -> io::Result<()> {
-    let mut target = upload.blob().await;
-    if upload.info().is_complete() && target.len() > 0 {
-        return Ok(());
-    }
-    let parts: Option<Vec<_>> = upload
-        .parts
-        .iter()
-        .map(|key| shared.uploads.get(key))
-        .collect();
-    let Some(parts) = parts else { return Ok(()) };
-    if !parts.iter().all(|part| part.info().is_complete()) {
-        return tell_length(shared, upload, &parts).await;
-    }
-    for part in parts {
-        let source = part.blob().await;
-        target = tokio::task::spawn_blocking(move || target.append_blob(&source).map(|()| target))
-            .await
-            .map_err(io::Error::other)??;
-    }
-    let (shared, upload) = (Arc::clone(shared), Arc::clone(upload));
-    tokio::task::spawn_blocking(move || {
-        target.sync()?;
-        target.close();
-        let len = target.len();
-        {
-            let mut info = upload.info();
-            info.length = len.into();
-            info.offset = len;
+    let freeing = tokio::task::spawn_blocking(move || {
+        if let Some((mut blob, _)) = turn {
+            *blob = Blob::Memory(Vec::new());
         }
-        upload.save(shared.disk.as_ref())
-    })
-    .await
-    .map_err(io::Error::other)?
-}
-
-/// Joins every final upload that waited for `part` (CC-08).
-pub(crate) async fn join_waiting(shared: &Arc<Shared>, part: &Upload) {
-    if part.info().kind != UploadKind::Partial {
-        return;
-    }
-    let mut seen = HashSet::new();
-    for waiting in shared.uploads.all() {
-        if waiting.parts.contains(&part.key)
-            && !waiting.info().is_complete()
-            && seen.insert(waiting.key.clone())
-            && let Err(error) = join_if_ready(shared, &waiting).await
-        {
-            tracing::warn!(%error, "partial uploads cannot be joined");
-        }
+        upload.save(shared.disk.as_ref())?;
+        let blob_id = upload.blob_id();
+        shared
+            .disk
+            .as_ref()
+            .map_or(Ok(()), |disk| disk.remove_blob(blob_id))
+    });
+    if let Ok(Err(error)) = freeing.await {
+        tracing::warn!(%error, "the files of an expired upload cannot be removed");
     }
 }
 
@@ -393,7 +278,7 @@ fn name_media(answer: &mut Answer, place: &Place) {
     }
 }
 
-fn internal() -> Answer {
+pub(crate) fn internal() -> Answer {
     answer::refused(&Meaning::Internal.into())
 }
 
@@ -437,6 +322,6 @@ impl Shared {
                 tracing::warn!(%error, "the state of a video cannot be saved");
             }
         }
-        join_waiting(self, upload).await;
+        join::join_waiting(self, upload).await;
     }
 }

@@ -29,6 +29,7 @@ pub(crate) struct Upload {
     pub(crate) parts: Vec<String>,
     info: Mutex<UploadInfo>,
     removed: AtomicBool,
+    expired: AtomicBool,
     newest: watch::Sender<u64>,
     blob: Arc<AsyncMutex<Blob>>,
 }
@@ -86,6 +87,7 @@ impl Upload {
             parts: Vec::new(),
             info: Mutex::new(info),
             removed: AtomicBool::new(false),
+            expired: AtomicBool::new(false),
             newest: watch::Sender::new(0),
             blob: Arc::new(AsyncMutex::new(blob)),
         }
@@ -107,6 +109,15 @@ impl Upload {
     /// From now on nobody finds it; whoever waits for it learns that it is gone.
     pub(crate) fn mark_removed(&self) {
         self.removed.store(true, Ordering::Release);
+    }
+
+    /// Whether its video was deleted because its time was over. It only says so any more.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.expired.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn mark_expired(&self) {
+        self.expired.store(true, Ordering::Release);
     }
 
     /// Takes the upload. A request that is still writing is called off, and stops at what it has
@@ -155,6 +166,8 @@ pub(crate) struct Stored {
     parts: Vec<String>,
     /// Seconds since 1970.
     expires: Option<u64>,
+    #[serde(default)]
+    expired: bool,
 }
 
 impl Stored {
@@ -177,6 +190,7 @@ impl Stored {
                 .expires
                 .and_then(|expires| expires.duration_since(SystemTime::UNIX_EPOCH).ok())
                 .map(|since| since.as_secs()),
+            expired: upload.has_expired(),
         }
     }
 
@@ -224,6 +238,7 @@ impl Stored {
         };
         let mut upload = Upload::new(self.key, self.place, info, blob);
         upload.parts = self.parts;
+        upload.expired = AtomicBool::new(self.expired);
         Some(upload)
     }
 }
@@ -253,11 +268,11 @@ impl Uploads {
         self.lock().values().cloned().collect()
     }
 
-    /// The upload whose bytes are named `id`: a key, or a media id.
+    /// The upload whose bytes are named `id`: a key, or a media id. Not one that expired.
     pub(crate) fn by_blob_id(&self, id: &str) -> Option<Arc<Upload>> {
         self.lock()
             .values()
-            .find(|upload| upload.blob_id() == id)
+            .find(|upload| upload.blob_id() == id && !upload.has_expired())
             .cloned()
     }
 

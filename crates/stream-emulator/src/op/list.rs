@@ -18,12 +18,16 @@ pub(crate) fn list(shared: &Shared, account: &str, query: Option<&str>, base: &s
         Ok(query) => query,
         Err(text) => return answer::bad_request(text),
     };
-    let now = shared.clock.now();
+    let (now, lag) = (shared.clock.now(), shared.hypotheses().listing_lag);
     let mut videos: Vec<Video> = shared
         .videos
         .entries()
         .into_iter()
         .filter(|entry| entry.account == account)
+        .filter(|entry| {
+            let listed = entry.video.created.and_then(|at| at.checked_add(lag));
+            listed.is_none_or(|at| at <= now)
+        })
         .map(|entry| entry.view(shared.videos.encoding, base, now))
         .filter(|video| query.fits(video))
         .collect();

@@ -43,7 +43,7 @@ async fn an_edit_moves_the_time_of_the_last_change() {
     let server = Emulator::builder().start().await.unwrap();
     let (uid, _) = create(&server, "YQ==").await;
     let before = server.videos()[0].video.modified;
-    server.advance(Duration::from_secs(60));
+    server.advance(Duration::from_secs(60)).await;
     edit(&server, &uid, &json!({"creator": "me"})).await;
     let after = server.videos()[0].video.clone();
     assert!(after.modified > before);

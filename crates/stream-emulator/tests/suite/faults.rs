@@ -39,7 +39,7 @@ async fn a_status_is_given_as_often_as_planned_and_nothing_is_done() {
     let server = Emulator::builder().start().await.unwrap();
     let path = create(&server, 5).await;
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    let retry_after = Some(Duration::from_secs(3));
+    let retry_after = Some(Duration::from_secs(3).into());
     let fault = Fault::Status {
         status,
         retry_after,

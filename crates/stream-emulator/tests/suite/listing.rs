@@ -60,7 +60,7 @@ async fn videos_are_listed_newest_first_and_narrowed() {
 async fn after_takes_its_own_moment_in_and_before_leaves_it_out() {
     let server = Emulator::builder().start().await.unwrap();
     let (first, _) = create(&server, "YQ==").await;
-    server.advance(Duration::from_secs(1));
+    server.advance(Duration::from_secs(1)).await;
     let (second, _) = create(&server, "Yg==").await;
     let video = get(&server, &format!("{VIDEOS}/{second}")).await.json();
     let created = video["result"]["created"].as_str().unwrap();

@@ -1,0 +1,140 @@
+//! [`Entry`]: one video as it is kept, and its life.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use stream_api::op::videos::Playback;
+use stream_api::{Video, VideoState};
+
+use crate::builder::Encoding;
+
+/// One video as it is kept. Its state is not: that follows from when it was uploaded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Entry {
+    pub(crate) format: u32,
+    pub(crate) account: String,
+    /// The key of its upload.
+    pub(crate) upload: String,
+    pub(crate) video: Video,
+    /// How often it was looked at since it was uploaded.
+    #[serde(skip)]
+    pub(crate) looks: u32,
+}
+
+impl Entry {
+    pub(crate) fn new(account: String, upload: String, video: Video) -> Self {
+        Self {
+            format: 1,
+            account,
+            upload,
+            video,
+            looks: 0,
+        }
+    }
+
+    /// The video as the API shows it now. `base` is where this server is, as the client calls it.
+    pub(crate) fn view(&self, encoding: Encoding, base: &str, now: SystemTime) -> Video {
+        let mut video = self.video.clone();
+        let (state, done) = self.progress(encoding, now);
+        let mut status = video.status.take().unwrap_or_default();
+        status.pct_complete = match state {
+            VideoState::InProgress => Some(done * 100.0),
+            VideoState::Ready => Some(100.0),
+            _ => None,
+        };
+        status.step = (state == VideoState::InProgress).then(|| "encoding".to_owned());
+        let ready = state == VideoState::Ready;
+        status.state = state;
+        video.status = Some(status);
+        video.ready_to_stream = Some(ready);
+        if ready {
+            video.ready_to_stream_at = video.uploaded.and_then(|at| match encoding {
+                Encoding::After(time) => at.checked_add(time),
+                Encoding::Steps => Some(at),
+            });
+        }
+        let url = |rest: &str| format!("{base}/{}/{rest}", video.uid);
+        video.preview = Some(url("watch"));
+        video.thumbnail = Some(url("thumbnails/thumbnail.jpg"));
+        video.playback = Some(Playback {
+            hls: url("manifest/video.m3u8"),
+            dash: url("manifest/video.mpd"),
+        });
+        video
+    }
+
+    /// When its upload expires, if it is unfinished.
+    pub(crate) fn expiry(&self) -> Option<SystemTime> {
+        self.video
+            .upload_expiry
+            .filter(|_| self.video.uploaded.is_none())
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates"
+    )]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.video.size.unwrap_or(0.0) as u64
+    }
+
+    /// Of an unfinished upload, what is reserved for it.
+    pub(crate) fn seconds(&self) -> f64 {
+        let seconds = match self.video.uploaded {
+            None => self.video.max_duration_seconds,
+            Some(_) => self.video.duration_seconds,
+        };
+        seconds.unwrap_or(0.0).max(0.0)
+    }
+
+    /// The state, and the part that is encoded, 0 to 1.
+    pub(crate) fn progress(&self, encoding: Encoding, now: SystemTime) -> (VideoState, f64) {
+        let Some(uploaded) = self.video.uploaded else {
+            return (VideoState::PendingUpload, 0.0);
+        };
+        let done = match encoding {
+            Encoding::Steps => f64::from(self.looks.min(2)) / 2.0,
+            Encoding::After(Duration::ZERO) => 1.0,
+            Encoding::After(time) => {
+                // A clock that went back makes it wait, not fail.
+                let passed = now.duration_since(uploaded).unwrap_or_default();
+                passed.div_duration_f64(time).min(1.0)
+            }
+        };
+        match done {
+            done if done >= 1.0 => (VideoState::Ready, 1.0),
+            done if done < 0.2 => (VideoState::Queued, 0.0),
+            done => (VideoState::InProgress, done),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(uploaded: Option<SystemTime>) -> Entry {
+        let mut video = Video::default();
+        video.uploaded = uploaded;
+        Entry::new("a".into(), "u".into(), video)
+    }
+
+    #[test]
+    fn a_video_is_encoded_over_time() {
+        let at = SystemTime::UNIX_EPOCH;
+        let encoding = Encoding::After(Duration::from_secs(10));
+        let state = |seconds| {
+            entry(Some(at))
+                .view(encoding, "", at + Duration::from_secs(seconds))
+                .state()
+        };
+        assert_eq!(
+            entry(None).view(encoding, "", at).state(),
+            VideoState::PendingUpload
+        );
+        assert_eq!(state(1), VideoState::Queued);
+        assert_eq!(state(5), VideoState::InProgress);
+        assert_eq!(state(10), VideoState::Ready);
+    }
+}

@@ -1,0 +1,54 @@
+//! What becomes of uploads whose time is over, and the clock that says so.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::hypotheses::ExpiredVideo;
+use crate::server::Shared;
+use crate::tus;
+use crate::upload::Upload;
+
+impl Shared {
+    /// Whether the time of an unfinished upload of Stream is over.
+    pub(crate) fn has_expired(&self, upload: &Upload) -> bool {
+        let now = self.clock.now();
+        let expiry = upload
+            .place
+            .uid()
+            .and_then(|uid| self.videos.upload_expiry(uid));
+        upload.has_expired() || expiry.is_some_and(|at| at <= now)
+    }
+
+    /// Deletes the videos whose upload expired long enough ago. Their uploads stay, without a byte, to
+    /// say that they expired.
+    pub(crate) async fn sweep(self: &Arc<Self>) {
+        let ExpiredVideo::DeletedAfter(stays) = self.hypotheses().expired_video else {
+            return;
+        };
+        for entry in self.videos.expired(self.clock.now(), stays) {
+            self.forget_video(&entry.video.uid).await;
+            if let Some(upload) = self.uploads.get(&entry.upload) {
+                tus::expire(self, &upload).await;
+            }
+        }
+    }
+
+    /// Puts the clock forward, for good: a server on the same directory goes on from there.
+    pub(crate) async fn advance(self: &Arc<Self>, by: Duration) {
+        self.clock.advance(by);
+        let shared = Arc::clone(self);
+        let saving = tokio::task::spawn_blocking(move || shared.save_clock());
+        if let Ok(Err(error)) = saving.await {
+            tracing::warn!(%error, "the clock cannot be saved");
+        }
+        self.sweep().await;
+    }
+
+    /// Blocking where there is a disk.
+    pub(crate) fn save_clock(&self) -> std::io::Result<()> {
+        let ahead = self.clock.ahead();
+        self.disk
+            .as_ref()
+            .map_or(Ok(()), |disk| disk.save_clock(ahead))
+    }
+}

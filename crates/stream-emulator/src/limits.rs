@@ -1,0 +1,250 @@
+//! [`Limits`]: what an account may use, and who is turned away.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use stream_api::code;
+
+use crate::answer::{self, Answer};
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// What an account may use. All accounts share one allowance here.
+/// <https://developers.cloudflare.com/stream/faq/>
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Requests to the API and to Stream's upload URLs at once; one more is answered with 429.
+    /// Default: no limit.
+    pub concurrent_requests: Option<usize>,
+    /// Videos that are `queued` or `inprogress`; while there are so many, a creation is answered
+    /// with 429. Default 120.
+    pub encode_slots: usize,
+    /// Requests in a window; one more is answered with 429, and so is every other one until a window
+    /// later. Default: no limit. Cloudflare's is [`RequestRate::CLOUDFLARE`].
+    pub request_rate: Option<RequestRate>,
+    /// Bytes of all videos, those of unfinished uploads counted at their full length; a creation
+    /// that goes beyond is answered with 413. Default: no limit. Stream counts minutes; this is for
+    /// those who have videos without a duration.
+    pub storage_bytes: Option<u64>,
+    /// Minutes of all videos, in unfinished uploads those that `maxDurationSeconds` reserves; a
+    /// creation that goes beyond is answered with 413. Default: no limit.
+    pub storage_minutes: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            concurrent_requests: None,
+            encode_slots: 120,
+            request_rate: None,
+            storage_bytes: None,
+            storage_minutes: None,
+        }
+    }
+}
+
+/// So many requests in so long. Exhaustive: a rate has no third part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestRate {
+    /// Requests.
+    pub requests: u32,
+    /// In this time.
+    pub window: Duration,
+}
+
+impl RequestRate {
+    /// 1,200 in five minutes, whatever the product.
+    /// <https://developers.cloudflare.com/fundamentals/api/reference/limits/>
+    pub const CLOUDFLARE: Self = Self {
+        requests: 1200,
+        window: Duration::from_secs(300),
+    };
+}
+
+/// What the videos of all accounts use at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Usage {
+    pub(crate) encoding: usize,
+    pub(crate) bytes: u64,
+    pub(crate) seconds: f64,
+}
+
+impl Limits {
+    /// Whether any of them needs to know what is used.
+    pub(crate) fn need_usage(&self, encodes_at_once: bool) -> bool {
+        !encodes_at_once || self.storage_bytes.is_some() || self.storage_minutes.is_some()
+    }
+
+    /// Whether one more video fits: `bytes` long, for which `seconds` are reserved.
+    pub(crate) fn admit(&self, used: Usage, bytes: u64, seconds: f64) -> Result<(), Box<Answer>> {
+        if used.encoding >= self.encode_slots {
+            let text = format!(
+                "The queue is full: {} videos are queued or encoding. Wait until some are ready",
+                used.encoding
+            );
+            return Err(refusal(
+                StatusCode::TOO_MANY_REQUESTS,
+                code::BAD_REQUEST,
+                text,
+            ));
+        }
+        let full = |text: String| {
+            let text = format!("Storage capacity exceeded: {text}");
+            let status = StatusCode::PAYLOAD_TOO_LARGE;
+            Err(refusal(status, code::STORAGE_FULL, text))
+        };
+        if let Some(most) = self.storage_minutes {
+            #[expect(clippy::cast_precision_loss, reason = "minutes stay far below 2^53")]
+            let left = most as f64 * 60.0 - used.seconds;
+            if left <= 0.0 || left < seconds {
+                let minutes = used.seconds / 60.0;
+                return full(format!("{minutes:.0} of {most} allocated minutes are used"));
+            }
+        }
+        if let Some(most) = self.storage_bytes {
+            let left = most.saturating_sub(used.bytes);
+            if left == 0 || left < bytes {
+                return full(format!("{} of {most} allocated bytes are used", used.bytes));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refusal(status: StatusCode, code: u64, text: impl Into<String>) -> Box<Answer> {
+    Box::new(answer::failure(status, code, text))
+}
+
+/// Counts requests.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    window: Mutex<Option<Window>>,
+    under_way: AtomicUsize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Window {
+    until: SystemTime,
+    requests: u32,
+    blocked: bool,
+}
+
+/// A request that was let in. It counts as under way until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Passed<'a>(&'a Gate);
+
+impl Drop for Passed<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Gate {
+    /// Lets a request in, unless too many are under way.
+    pub(crate) fn pass(&self, limits: &Limits) -> Result<Passed<'_>, Box<Answer>> {
+        let before = self.under_way.fetch_add(1, Ordering::AcqRel);
+        let passed = Passed(self);
+        match limits.concurrent_requests {
+            Some(most) if before >= most => {
+                let text = format!("More than {most} requests at once");
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                Err(refusal(status, code::BAD_REQUEST, text))
+            }
+            _ => Ok(passed),
+        }
+    }
+
+    /// Counts a request against the rate, and returns what every answer says of it.
+    ///
+    /// # Errors
+    /// The refusal of a request too many.
+    pub(crate) fn count(
+        &self,
+        rate: RequestRate,
+        now: SystemTime,
+    ) -> Result<HeaderMap, Box<Answer>> {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = now.checked_add(rate.window).unwrap_or(now);
+        let fresh = Window {
+            until,
+            requests: 0,
+            blocked: false,
+        };
+        let window = window.get_or_insert(fresh);
+        if window.until <= now {
+            *window = fresh;
+        }
+        window.requests = window.requests.saturating_add(1);
+        if window.requests > rate.requests && !window.blocked {
+            // As documented: blocked for one whole window more, not only for the rest of this one.
+            window.blocked = true;
+            window.until = until;
+        }
+        let left = window.until.duration_since(now).unwrap_or_default();
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        let mut headers = HeaderMap::new();
+        let mut add = |name: HeaderName, text: String| {
+            headers.extend(HeaderValue::from_str(&text).ok().map(|value| (name, value)));
+        };
+        let remaining = rate.requests.saturating_sub(window.requests);
+        let length = rate.window.as_secs();
+        add(RATELIMIT, format!("\"default\";r={remaining};t={seconds}"));
+        add(
+            RATELIMIT_POLICY,
+            format!("\"default\";q={};w={length}", rate.requests),
+        );
+        if !window.blocked {
+            return Ok(headers);
+        }
+        add(RETRY_AFTER, seconds.to_string());
+        let text = format!(
+            "More than {} requests per {length} seconds reached",
+            rate.requests
+        );
+        let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS, code::BAD_REQUEST, text);
+        answer.headers_mut().extend(headers);
+        Err(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_is_exceeded_blocks_for_a_whole_window() {
+        let rate = RequestRate {
+            requests: 2,
+            window: Duration::from_secs(300),
+        };
+        let gate = Gate::default();
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let headers = gate.count(rate, at(0)).unwrap();
+        assert_eq!(headers[RATELIMIT], "\"default\";r=1;t=300");
+        assert_eq!(headers[RATELIMIT_POLICY], "\"default\";q=2;w=300");
+        assert!(gate.count(rate, at(1)).is_ok());
+        let refusal = gate.count(rate, at(100)).unwrap_err();
+        assert_eq!(refusal.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(refusal.headers()[RETRY_AFTER], "300");
+        assert!(gate.count(rate, at(399)).is_err());
+        assert!(gate.count(rate, at(400)).is_ok());
+    }
+
+    #[test]
+    fn whoever_is_under_way_keeps_others_out() {
+        let gate = Gate::default();
+        let limits = Limits {
+            concurrent_requests: Some(1),
+            ..Limits::default()
+        };
+        let first = gate.pass(&limits).unwrap();
+        assert!(gate.pass(&limits).is_err());
+        drop(first);
+        assert!(gate.pass(&limits).is_ok());
+    }
+}
