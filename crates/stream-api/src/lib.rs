@@ -20,6 +20,6 @@ pub use codes::{Again, ERROR_CODES, ERROR_REASONS, ErrorCode, ErrorReason};
 pub use endpoints::{Endpoint, Op};
 pub use envelope::{Envelope, Message, code};
 pub use error::Error;
-pub use op::edit::{ScheduledDeletion, VideoEdit};
+pub use op::edit::{OutOfBounds, ScheduledDeletion, VideoEdit};
 pub use op::listing::{ListVideos, VideoPage, VideoType};
 pub use op::videos::{PublicDetails, Video, VideoState, VideoStatus};

@@ -74,9 +74,9 @@ impl VideoEdit {
     /// Checks the bounds that can be checked without the video.
     ///
     /// # Errors
-    /// [`Error::Request`] names the first field that is out of its bounds.
-    pub fn check(&self) -> Result<(), Error> {
-        let bad = |text: &str| Err(Error::Request(text.to_owned()));
+    /// [`OutOfBounds`] names the first field that is out of its bounds.
+    pub fn check(&self) -> Result<(), OutOfBounds> {
+        let bad = |text| Err(OutOfBounds(text));
         let creator = self.creator.as_deref().unwrap_or("");
         if creator.chars().count() > CREATOR_CHARACTERS {
             return bad("creator must have at most 64 characters");
@@ -97,6 +97,17 @@ impl VideoEdit {
             return bad("allowedOrigins must be hosts without scheme and path");
         }
         Ok(())
+    }
+}
+
+/// A field that is out of its bounds, and what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OutOfBounds(&'static str);
+
+impl From<OutOfBounds> for Error {
+    fn from(out: OutOfBounds) -> Self {
+        Self::Request(out.to_string())
     }
 }
 

@@ -33,10 +33,8 @@ async fn half_an_answer_is_cut_within_its_head() {
     let rule = FaultRule::new(Fault::HalfAnswer { after_bytes: 20 });
     let server = with(rule.method(Method::HEAD)).await;
     let path = create(&server, 5).await;
-    assert_eq!(
-        raw_answer(&server, "HEAD", &path).await,
-        b"HTTP/1.1 200 OK\r\ntus"
-    );
+    let bytes = raw_answer(&server, "HEAD", &path).await;
+    assert!(bytes.starts_with(b"HTTP/1.1 200") && bytes.len() == 20);
     assert_eq!(offset(&server, &path).await, Some(0));
 }
 
