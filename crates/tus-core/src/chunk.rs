@@ -86,15 +86,6 @@ impl ChunkRule {
         }
     }
 
-    /// The next chunk of an upload: about `wanted_bytes` long, within the rule; the rest when that is not more.
-    #[must_use]
-    pub fn next(&self, offset: u64, remaining: u64, wanted_bytes: u64) -> Chunk {
-        Chunk {
-            start: offset,
-            len: self.fit(wanted_bytes).min(remaining),
-        }
-    }
-
     /// Bytes from `offset` to a multiple of the unit: about `wanted_bytes`, within the smallest and the largest chunk, and
     /// not beyond the `remaining` bytes. `None` where no such end exists.
     #[must_use]
@@ -182,10 +173,21 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_chunk_may_break_the_rule() {
-        assert_eq!(RULE.next(0, 1000, 50), Chunk { start: 0, len: 48 });
-        assert_eq!(RULE.next(48, 50, 50), Chunk { start: 48, len: 48 });
-        assert_eq!(RULE.next(96, 2, 50), Chunk { start: 96, len: 2 });
+    fn an_aligned_end_is_near_what_is_wanted_and_within_the_bounds() {
+        // Wanted 48: to 48 from 5, to 96 from 50.
+        assert_eq!(RULE.to_aligned_end(5, 1000, 50), Some(43));
+        assert_eq!(RULE.to_aligned_end(50, 1000, 50), Some(46));
+        // Not below the smallest chunk, not above the largest, not beyond the end.
+        assert_eq!(RULE.to_aligned_end(7, 1000, 24), Some(25));
+        assert_eq!(RULE.to_aligned_end(5, 30, 50), Some(27));
+        assert_eq!(RULE.to_aligned_end(5, 21, 50), None);
+        let one_size = ChunkRule {
+            min_bytes: 48,
+            max_bytes: 48,
+            ..RULE
+        };
+        assert_eq!(one_size.to_aligned_end(5, 1000, 48), None);
+        assert_eq!(RULE.to_aligned_end(u64::MAX, 10, 48), None);
     }
 
     #[test]
@@ -213,5 +215,12 @@ mod tests {
         assert_eq!(RULE.halve(96), Some(48));
         assert_eq!(RULE.halve(48), Some(24));
         assert_eq!(RULE.halve(24), None);
+    }
+
+    #[test]
+    fn without_a_smallest_chunk_halving_ends_at_64_kib() {
+        assert_eq!(ChunkRule::FREE.halve(100 * 1024), Some(64 * 1024));
+        assert_eq!(ChunkRule::FREE.halve(64 * 1024), None);
+        assert_eq!(ChunkRule::FREE.halve(10), None);
     }
 }

@@ -6,16 +6,18 @@
 //! a chunk that ends at a unit, then all that is left as one last chunk, then the upload anew. What is taken is used
 //! from then on.
 
-use http::StatusCode;
-use http::header::HeaderMap;
+use http::{Response, StatusCode};
 
 use super::doubt::Refusal;
 use super::event::{Event, Realignment};
 use super::failure::Failure;
-use super::step::Next;
+use super::step::{Next, Now};
 use super::upload::Upload;
+use super::verdict::Verdict;
+use super::waiting::overruled;
 use crate::chunk::Chunk;
 use crate::header;
+use crate::rejection::{Advice, Phase, advice};
 
 impl Upload {
     /// Whether the offset lies between two units of the server's rule.
@@ -83,13 +85,30 @@ impl Upload {
         });
     }
 
-    /// The answer to the DELETE of an upload that cannot be continued, or none: another one is made, whatever became of this.
-    pub(super) fn discarded(&mut self, answer: Option<(StatusCode, &HeaderMap)>, why: StatusCode) {
-        let removed = answer.is_some_and(|(status, headers)| {
-            let gone = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
-            gone || status.is_success() && !header::is_html(headers)
-        });
-        if !removed {
+    /// The answer to the DELETE of an upload that cannot be continued. One that asks to wait is waited out, any other is the
+    /// last: another upload is made, whatever became of this.
+    pub(super) fn discarded(
+        &mut self,
+        head: &Response<()>,
+        verdict: Option<Verdict>,
+        why: StatusCode,
+        now: Now,
+    ) {
+        let status = head.status();
+        let advice = overruled(
+            advice(Phase::Terminate, status),
+            Phase::Terminate,
+            verdict.as_ref(),
+        );
+        let removed = status.is_success() && !header::is_html(head.headers());
+        let later = matches!(
+            advice,
+            Advice::Throttled | Advice::Wait | Advice::WaitForLock
+        );
+        if !status.is_success() && (later || status.is_redirection()) {
+            return self.refused(Phase::Terminate, head, verdict, now);
+        }
+        if !removed && advice != Advice::Gone {
             self.events.push_back(Event::PossibleOrphan);
         }
         self.begin_anew(why);

@@ -161,7 +161,7 @@ impl fmt::Display for Failure {
                 write!(f, "the answer to {} ({status}) is not from a tus server", noun(*phase))
             }
             Self::OneTimeUrl { why, status, verdict } => {
-                let lead = format!("the one-time URL {why}; ask whoever gave it for a new one. The answer was");
+                let lead = format!("the one-time URL {why} (ask whoever gave it for a new one); the server answered");
                 write_status(f, &lead, *status, verdict.as_ref())
             }
             Self::OutOfPatience { waited, last } => {

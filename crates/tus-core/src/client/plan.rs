@@ -55,11 +55,11 @@ pub enum Start {
     Resume {
         /// Where the upload lives.
         url: UploadUrl,
-        /// The last offset that an earlier run knew of. A hint: it only decides whether a lower offset is reported.
+        /// The last offset that an earlier run knew of. A hint: the upload goes on from where the server says.
         offset: u64,
         /// The end of the furthest chunk that any earlier run handed out
-        /// ([`Upload::reached`](super::Upload::reached)); 0 if that is unknown. Where it covers the length, an upload that
-        /// is gone may have been completed: the service is asked before anything is created anew.
+        /// ([`Upload::reached`](super::Upload::reached)); 0 if that is unknown. Where it, or `offset`, covers the length, an
+        /// upload that is gone may have been completed: the service is asked before anything is created anew.
         reached: u64,
     },
 }

@@ -107,8 +107,8 @@ impl Upload {
     fn within_patience(&self, factor: u32, now: Now) -> u32 {
         let policy = &self.plan.retry;
         let left = policy.patience.saturating_sub(self.unconfirmed_for(now));
-        let usual = policy.answer_wait.as_secs().max(1);
-        let most = u32::try_from(left.as_secs() / usual).unwrap_or(u32::MAX);
+        let usual = policy.answer_wait.as_millis().max(1);
+        let most = u32::try_from(left.as_millis() / usual).unwrap_or(u32::MAX);
         factor.min(most).max(1)
     }
 

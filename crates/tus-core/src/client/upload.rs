@@ -7,7 +7,8 @@
 //!    [`on_available`](Upload::on_available) tell it what came of that; exactly one of them follows each [`Step::Send`],
 //!    [`Step::Reconcile`] and [`Step::Read`].
 //! 3. After each call, drain [`poll_event`](Upload::poll_event). [`Event::Created`] must be written down durably before the
-//!    next step is taken: it is all that stands between a crash and a second upload.
+//!    next step is taken, and [`reached`](Upload::reached) before the last chunk leaves: they are all that stands between a
+//!    crash and a second upload.
 //!
 //! The one rule above all others: **the server's offset is the truth**. After anything ambiguous the machine asks for it with
 //! HEAD; it never sends a byte again, and never creates a second upload, on a guess.
@@ -112,7 +113,10 @@ impl Upload {
                 url,
                 offset,
                 reached,
-            } => (Next::Sync, Some(Arc::new(url.clone())), *offset, *reached),
+            } => {
+                let reached = *offset.max(reached);
+                (Next::Sync, Some(Arc::new(url.clone())), *offset, reached)
+            }
         };
         let chunk_bytes = plan
             .chunk_rule
@@ -200,7 +204,7 @@ impl Upload {
             Next::Create => self.on_created(head, verdict, now),
             Next::Sync => self.on_synced(head, verdict, now),
             Next::Patch => self.on_patched(head, verdict, now),
-            Next::Discard(why) => self.discarded(Some((head.status(), head.headers())), why),
+            Next::Discard(why) => self.discarded(head, verdict, why, now),
             Next::Reconcile(_) => {}
         }
     }
@@ -215,7 +219,6 @@ impl Upload {
         self.redirected = None;
         match next {
             Next::Probe => self.probe_failed(fault, now),
-            Next::Discard(why) => self.discarded(None, why),
             _ => self.faulted(next, fault, now),
         }
     }
@@ -306,7 +309,7 @@ impl Upload {
     }
 
     /// The end of the furthest chunk that this or an earlier run handed out. It is raised as soon as [`step`](Self::step)
-    /// hands out a chunk. A record of it that is written before the chunk leaves tells a later run, which gives it back in
+    /// hands out a PATCH. A record of it that is written before the chunk leaves tells a later run, which gives it back in
     /// [`Start::Resume`], whether an upload that is gone by then may have been completed.
     #[must_use]
     pub fn reached(&self) -> u64 {

@@ -175,7 +175,10 @@ impl Upload {
         let again = match phase {
             Phase::Create => Next::Create,
             Phase::Options => Next::Probe,
-            Phase::Terminate => Next::Terminate,
+            Phase::Terminate => match self.state {
+                State::Ready(next @ Next::Discard(_)) => next,
+                _ => Next::Terminate,
+            },
             Phase::Head | Phase::Patch => Next::Sync,
         };
         if phase == Phase::Create && chunk.is_some() && refuses_bytes(status, verdict.as_ref()) {
@@ -341,7 +344,7 @@ fn is_foreign(head: &Response<()>, verdict: Option<&Verdict>) -> bool {
 }
 
 /// What a service read in the body overrules the status.
-fn overruled(advice: Advice, phase: Phase, verdict: Option<&Verdict>) -> Advice {
+pub(super) fn overruled(advice: Advice, phase: Phase, verdict: Option<&Verdict>) -> Advice {
     let creates = matches!(phase, Phase::Create | Phase::Options);
     match verdict.and_then(|verdict| verdict.kind) {
         Some(VerdictKind::Login) => Advice::Login,

@@ -29,6 +29,8 @@ pub(super) struct Checker {
     pub(super) rule: ChunkRule,
     pub(super) policy: RetryPolicy,
     pub(super) wishes: Wishes,
+    /// The usual wait for an answer.
+    answer_timeout: Duration,
     /// How far the source was read, where its length is not known before.
     pub(super) read_to: u64,
     /// The offset that the last answer told, if nothing happened since.
@@ -70,6 +72,7 @@ impl Checker {
             rule: options.rule,
             policy: options.retry,
             wishes: options.wishes,
+            answer_timeout: options.answer_timeout,
             read_to: if options.wishes.deferred {
                 0
             } else {
@@ -128,6 +131,15 @@ impl Checker {
             return Err(Breach::new(
                 "requests without progress are separated by waits",
                 format!("{} in a row", self.hasty),
+            ));
+        }
+        let left = self.policy.patience.saturating_sub(time - self.since.began);
+        let usual = self.answer_timeout;
+        if usual.saturating_mul(exchange.answer_factor) > left.max(usual) {
+            let factor = exchange.answer_factor;
+            return Err(Breach::new(
+                "no answer is awaited for longer than patience lasts",
+                format!("{factor} times {usual:?}, left {left:?}"),
             ));
         }
         self.since.overdue += u32::from(time > self.since.began + self.policy.patience);
@@ -298,7 +310,9 @@ impl Checker {
 /// it exists.
 fn sent_before(options: &Options) -> bool {
     let reached = match options.beginning {
-        Beginning::Resumed { reached, .. } => reached,
+        Beginning::Resumed {
+            recorded, reached, ..
+        } => recorded.max(reached),
         _ => 0,
     };
     reached >= options.length

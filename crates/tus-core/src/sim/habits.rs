@@ -47,7 +47,7 @@ pub struct Grid {
     pub wants: Wants,
 }
 
-/// What has to be a multiple of a server's unit: three guesses about one sentence of its documentation.
+/// What has to be a multiple of a server's unit: guesses about one sentence of its documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wants {
@@ -55,6 +55,8 @@ pub enum Wants {
     Length,
     /// The offset at which it begins, and its length.
     Start,
+    /// As [`Start`](Self::Start), but the last chunk may begin anywhere.
+    StartUnlessLast,
     /// The offset at which it ends.
     End,
 }
@@ -67,6 +69,7 @@ impl Grid {
         match self.wants {
             Wants::Length => last || whole(chunk.len),
             Wants::Start => whole(chunk.start) && (last || whole(chunk.len)),
+            Wants::StartUnlessLast => last || (whole(chunk.start) && whole(chunk.len)),
             Wants::End => last || whole(chunk.end()),
         }
     }
@@ -136,7 +139,12 @@ impl Habits {
             versionless: random.chance(100),
             grid: (rule.multiple_of_bytes > 1 && random.chance(500)).then(|| Grid {
                 unit: rule.multiple_of_bytes,
-                wants: random.pick(&[Wants::Length, Wants::Start, Wants::End]),
+                wants: random.pick(&[
+                    Wants::Length,
+                    Wants::Start,
+                    Wants::StartUnlessLast,
+                    Wants::End,
+                ]),
             }),
             words: random.chance(400),
         }
@@ -147,7 +155,7 @@ impl Habits {
         let Some(grid) = self.grid else { return };
         let no_way_on = match grid.wants {
             Wants::Length => false,
-            Wants::Start => true,
+            Wants::Start | Wants::StartUnlessLast => true,
             // A chunk must be able to give or take what is odd.
             Wants::End => rule.min_bytes == rule.max_bytes || self.body_limit.is_some(),
         };

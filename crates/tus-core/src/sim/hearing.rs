@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{Response, StatusCode};
 
-use crate::client::{Exchange, Fault, Reconciled};
+use crate::client::{Exchange, Fault, Reconciled, VerdictKind};
 use crate::header;
 use crate::length::UploadLength;
 use crate::rejection::Phase;
@@ -111,7 +111,12 @@ impl Checker {
             460 => self.since.damaged += 1,
             _ => self.since.refusals += u32::from(self.wish.is_none()),
         }
-        if let (Some(wish), 423 | 429 | 500..) = (self.wish, status.as_u16()) {
+        let full = matches!(
+            answer.extensions().get(),
+            Some(VerdictKind::QueueFull | VerdictKind::StorageFull)
+        );
+        let waits = full || matches!(status.as_u16(), 423 | 429 | 500..);
+        if let (Some(wish), true) = (self.wish, waits) {
             self.not_before = time.saturating_add(wish.min(self.policy.patience));
         }
     }

@@ -15,6 +15,7 @@
 //!
 //! [`run`] runs one seed, [`operations::run`] feeds the machines with anything whatsoever.
 
+mod bodies;
 mod checker;
 mod habits;
 mod hearing;
@@ -32,6 +33,7 @@ mod site;
 mod store;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod world;
 
 pub use habits::{Grid, Habits, Locks, Wants};

@@ -10,6 +10,8 @@ enum Wants {
     Length,
     /// B: chunks begin at a multiple of ten.
     AlignedStart,
+    /// As B, but the last chunk may begin anywhere.
+    AlignedStartUnlessLast,
     /// C: chunks end at a multiple of ten, or at the end.
     AlignedEnd,
 }
@@ -19,6 +21,7 @@ impl Wants {
         match self {
             Self::Length => chunk.len.is_multiple_of(10) || chunk.end() == LENGTH,
             Self::AlignedStart => chunk.start.is_multiple_of(10),
+            Self::AlignedStartUnlessLast => chunk.start.is_multiple_of(10) || chunk.end() == LENGTH,
             Self::AlignedEnd => chunk.end().is_multiple_of(10) || chunk.end() == LENGTH,
         }
     }
@@ -94,6 +97,15 @@ fn where_chunks_must_begin_aligned_it_is_removed_and_begun_anew_once() {
 }
 
 #[test]
+fn where_only_the_last_chunk_may_begin_anywhere_the_remainder_is_sent_as_one() {
+    let mut bench = Bench::resuming();
+    bench.upload.set_chunk_bytes(20);
+    let (mut bench, log) = sent_from(65, Wants::AlignedStartUnlessLast, bench);
+    bench.assert_finished();
+    assert_eq!(log, ["65+20 refused", "65+15 refused", "65+35"]);
+}
+
+#[test]
 fn a_remainder_that_fits_is_tried_before_beginning_anew() {
     let mut bench = Bench::resuming();
     bench.upload.set_chunk_bytes(20);
@@ -131,7 +143,10 @@ fn an_upload_that_could_not_be_removed_is_reported() {
     bench.answer(200, &[("upload-offset", "65")]);
     bench.answer(400, &[]);
     bench.answer(200, &[("upload-offset", "65")]);
-    assert_eq!(bench.method(), Method::DELETE);
+    for later in [429, 503, 423] {
+        bench.answer(later, &[]);
+        assert_eq!(bench.method(), Method::DELETE, "{later} asks to wait");
+    }
     bench.answer(405, &[]);
     assert!(bench.events.contains(&Event::PossibleOrphan));
     assert_eq!(bench.method(), Method::POST);

@@ -173,6 +173,19 @@ fn an_upload_that_an_earlier_run_may_have_completed_is_asked_about_before_anythi
 }
 
 #[test]
+fn an_offset_that_was_confirmed_to_the_end_tells_as_much() {
+    let start = Start::Resume {
+        url: url(UPLOAD),
+        offset: LENGTH,
+        reached: 0,
+    };
+    let mut bench = Bench::new(UploadPlan::create(creation(), LENGTH).with_start(start));
+    bench.answer(404, &[]);
+    bench.reconciled(Reconciled::Complete);
+    bench.assert_finished();
+}
+
+#[test]
 fn the_last_chunk_is_known_before_it_is_sent() {
     let mut bench = Bench::resuming();
     bench.answer(200, &[("upload-offset", "40")]);

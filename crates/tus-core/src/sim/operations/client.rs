@@ -219,11 +219,15 @@ fn plan(random: &mut Random, policy: RetryPolicy) -> UploadPlan {
     let plan = match random.below(4) {
         0 => UploadPlan::create(creation, length),
         1 => UploadPlan::create(creation, length).with_start(Start::Doubt),
-        n => UploadPlan::resume(
-            url("https://tus.example/files/7?x=1"),
-            (n == 2).then_some(creation),
-            length,
-        ),
+        n => {
+            let url = url("https://tus.example/files/7?x=1");
+            let plan = UploadPlan::resume(url.clone(), (n == 2).then_some(creation), length);
+            plan.with_start(Start::Resume {
+                url,
+                offset: number(random),
+                reached: number(random),
+            })
+        }
     };
     let (some, times) = (random.below(40), random.below(30));
     let multiple_of_bytes = random.within(1, 1 << some);
