@@ -5,6 +5,7 @@
 //!   lock             held by the server that uses the directory
 //!   blobs/<id>       bytes
 //!   uploads/<id>.json, videos/<id>.json
+//!   expired/<id>.json uploads without a byte, that only say that they expired
 //!   clock.json       how far the clock was put forward, if it was
 //! ```
 //!
@@ -32,6 +33,7 @@ pub(crate) struct Disk {
 /// What a JSON file is about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
+    Expired,
     Upload,
     Video,
 }
@@ -39,6 +41,7 @@ pub(crate) enum Kind {
 impl Kind {
     fn directory(self) -> &'static str {
         match self {
+            Self::Expired => "expired",
             Self::Upload => "uploads",
             Self::Video => "videos",
         }
@@ -50,7 +53,7 @@ impl Disk {
     /// its lock is waited for, up to two seconds.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
         make_directory(root)?;
-        for name in ["blobs", "uploads", "videos"] {
+        for name in ["blobs", "expired", "uploads", "videos"] {
             make_directory(&root.join(name))?;
         }
         let lock = private(OpenOptions::new().write(true).create(true).truncate(false))

@@ -26,10 +26,11 @@ impl Shared {
             return;
         };
         for entry in self.videos.expired(self.clock.now(), stays) {
-            self.forget_video(&entry.video.uid).await;
+            // In this order: after a crash in between, the video is found and deleted again.
             if let Some(upload) = self.uploads.get(&entry.upload) {
                 tus::expire(self, &upload).await;
             }
+            self.forget_video(&entry.video.uid).await;
         }
     }
 

@@ -109,9 +109,12 @@ impl Shared {
         let mut clock = Clock::default();
         if let Some(disk) = &disk {
             clock = Clock::ahead_by(disk.clock()?);
-            for stored in disk.load::<Stored>(Kind::Upload)? {
-                if let Some(upload) = stored.into_upload(disk) {
-                    uploads.insert(upload);
+            // Where a crash left both states of an upload, the later one counts.
+            for kind in [Kind::Upload, Kind::Expired] {
+                for stored in disk.load::<Stored>(kind)? {
+                    if let Some(upload) = stored.into_upload(disk) {
+                        uploads.insert(upload);
+                    }
                 }
             }
             entries = disk.load(Kind::Video)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use stream_api::Video;
+use tus_core::server::UploadKind;
 
 use crate::server::Shared;
 use crate::upload::Upload;
@@ -20,6 +21,8 @@ pub struct UploadSnapshot {
     pub offset: u64,
     /// Whether all of them are.
     pub complete: bool,
+    /// Whether it is a part that is to be joined with others.
+    pub partial: bool,
     /// The video it belongs to; `None` for a generic upload.
     pub media_id: Option<String>,
     /// `Upload-Metadata` as it came.
@@ -44,6 +47,7 @@ impl UploadSnapshot {
             length: info.length.known(),
             offset: info.offset,
             complete: info.is_complete(),
+            partial: info.kind == UploadKind::Partial,
             media_id: upload.place.uid().map(str::to_owned),
             metadata: info
                 .metadata

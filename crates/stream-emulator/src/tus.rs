@@ -239,7 +239,7 @@ pub(crate) async fn remove(shared: &Arc<Shared>, upload: &Arc<Upload>) {
         let Some(disk) = &shared.disk else {
             return Ok(());
         };
-        disk.remove(Kind::Upload, &upload.key)?;
+        disk.remove(upload.kind(), &upload.key)?;
         disk.remove_blob(upload.blob_id())
     });
     if let Ok(Err(error)) = removal.await {
@@ -247,8 +247,7 @@ pub(crate) async fn remove(shared: &Arc<Shared>, upload: &Arc<Upload>) {
     }
 }
 
-/// Frees the bytes of an upload whose video is gone because its time was over. What is left of it
-/// says so.
+/// Frees the bytes of an upload whose time was over. What is left of it says so.
 pub(crate) async fn expire(shared: &Arc<Shared>, upload: &Arc<Upload>) {
     // Whoever is still sending is stopped; if not in time, it writes to what nobody reads.
     let turn = upload.take().await;
@@ -258,12 +257,12 @@ pub(crate) async fn expire(shared: &Arc<Shared>, upload: &Arc<Upload>) {
         if let Some((mut blob, _)) = turn {
             *blob = Blob::Memory(Vec::new());
         }
-        upload.save(shared.disk.as_ref())?;
-        let blob_id = upload.blob_id();
-        shared
-            .disk
-            .as_ref()
-            .map_or(Ok(()), |disk| disk.remove_blob(blob_id))
+        let Some(disk) = &shared.disk else {
+            return Ok(());
+        };
+        upload.save(Some(disk))?;
+        disk.remove(Kind::Upload, &upload.key)?;
+        disk.remove_blob(upload.blob_id())
     });
     if let Ok(Err(error)) = freeing.await {
         tracing::warn!(%error, "the files of an expired upload cannot be removed");

@@ -144,11 +144,20 @@ impl Upload {
         Arc::clone(&self.blob).lock_owned().await
     }
 
+    /// Where its state is.
+    pub(crate) fn kind(&self) -> Kind {
+        if self.has_expired() {
+            Kind::Expired
+        } else {
+            Kind::Upload
+        }
+    }
+
     /// Writes the state, durably, where there is a disk. Blocking.
     pub(crate) fn save(&self, disk: Option<&Disk>) -> io::Result<()> {
         let Some(disk) = disk else { return Ok(()) };
         let stored = Stored::new(self, &self.info());
-        disk.save(Kind::Upload, &self.key, &stored)
+        disk.save(self.kind(), &self.key, &stored)
     }
 }
 

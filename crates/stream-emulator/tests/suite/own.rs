@@ -59,6 +59,7 @@ async fn videos_and_uploads_are_shown_with_their_digests() {
     assert_eq!(generic["offset"], 3);
     assert_eq!(generic["length"], 10);
     assert_eq!(generic["complete"], false);
+    assert_eq!(generic["partial"], false);
     assert_eq!(generic["sha256"], hex(b"abc"));
 }
 
