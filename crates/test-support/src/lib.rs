@@ -3,6 +3,7 @@
 //! - [`ChaosProxy`]: a TCP proxy on loopback that counts, slows, cuts, resets and lies on command.
 //! - [`FakeServer`], [`FakeH2Server`]: servers that lie by script, over TCP, TLS and HTTP/2.
 //! - [`NullSink`]: a tus server that counts and discards, to measure clients against.
+//! - [`Checker`]: the judge of what a server holds and of what must not leak.
 //! - [`fixtures`]: seeded files of any length, digests, temporary folders, the real videos.
 //! - [`Process`]: a child process that cannot outlive its test.
 //! - [`VethPair`]: two machines with a cable that can be pulled.
@@ -13,6 +14,7 @@
 //! Everything listens on loopback and on a port the kernel chose, takes its randomness from a
 //! seed, and stops when it is dropped. Waiting is always for an event, never for a while.
 
+mod checker;
 mod fake;
 pub mod fixtures;
 mod http1;
@@ -25,6 +27,7 @@ mod random;
 mod sink;
 mod strace;
 
+pub use checker::{Checker, Violation};
 pub use fake::{
     FakeH2Server, FakeRequest, FakeServer, H2Act, H2Reply, H2Settings, Identity, IntoReply, Reply,
     Script, TestCa,

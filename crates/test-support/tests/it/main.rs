@@ -1,6 +1,7 @@
 //! Proves that the tools of the tests do what they say: a fault that does not strike would make
 //! every test that relies on it a lie.
 
+mod checker;
 mod fake;
 mod fake_h2;
 mod fake_tls;
