@@ -3,8 +3,11 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+
+use crate::codec::from_millis;
 
 /// Why a store cannot do what it was asked. Each names the path and the way out; none holds a
 /// record's content.
@@ -148,14 +151,26 @@ pub struct Holder {
     pub since_ms: Option<i64>,
 }
 
+impl Holder {
+    /// Since when; `None` if that is not known or makes no sense.
+    pub fn since(&self) -> Option<SystemTime> {
+        self.since_ms
+            .filter(|millis| (0..END_OF_TIME).contains(millis))
+            .map(from_millis)
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
             Some(pid) => write!(f, "process {pid}")?,
             None => f.write_str("another process")?,
         }
-        match &self.host {
-            Some(host) => write!(f, " on {host}"),
+        if let Some(host) = &self.host {
+            write!(f, " on {host}")?;
+        }
+        match self.since() {
+            Some(since) => write!(f, " since {}", humantime::format_rfc3339_seconds(since)),
             None => Ok(()),
         }
     }
@@ -249,3 +264,6 @@ impl fmt::Display for StoreNotice {
         }
     }
 }
+
+/// The year 10000, which RFC 3339 cannot write.
+const END_OF_TIME: i64 = 253_402_300_800_000;

@@ -191,7 +191,7 @@ impl House {
             .max()
             .unwrap_or(0);
         let stamp = to_millis(SystemTime::now());
-        let aside = self.folder.join(format!("records.sled.damaged-{stamp}"));
+        let aside = self.folder.join(format!("{DAMAGED}{stamp}"));
         let (database, figures) = self.rewrite(ledger, found, newest, &aside)?;
         let aside = aside.exists().then_some(aside);
         let notice = StoreNotice::Damaged {
@@ -390,6 +390,8 @@ fn remove_all(folder: &Path) -> Result<(), StoreError> {
     }
 }
 
+/// What a damaged database is called once it is set aside, before the time in milliseconds.
+pub(crate) const DAMAGED: &str = "records.sled.damaged-";
 /// With less than this free on the disk sled is not even opened; a commit wants twice that.
 pub(crate) const RESERVE: u64 = 512 * 1024;
 /// A data file below this is never worth rewriting.

@@ -2,13 +2,14 @@
 
 use std::any::Any;
 use std::fmt;
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::codec::to_millis;
 use crate::files::{host_name, private_file, same_file};
+use crate::guard::{Guard, Post};
 use crate::{Fingerprint, Holder, StoreError};
 
 /// The right to drive the upload of one fingerprint. Ends when dropped, and with the process,
@@ -43,11 +44,11 @@ impl fmt::Debug for Lease {
 
 /// Takes the lease that is a lock on `leases/FINGERPRINT.lock`.
 ///
-/// The file stays for good: unlinking it while it is locked would let a newcomer lock another file
-/// of the same name. Should somebody have done so, the descriptor no longer leads to what the path
-/// names, and the lock is taken again.
-pub(crate) fn lease_file(folder: &Path, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {
-    let path = folder.join(format!("{fingerprint}.lock"));
+/// The file stays: unlinking it while it is locked would let a newcomer lock another file of the
+/// same name. Should somebody do so, the [`Guard`] still holds; should it happen between opening
+/// and locking, the descriptor no longer leads to what the path names, and all is tried again.
+pub(crate) fn lease_file(state: &Path, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {
+    let path = lock_path(state, fingerprint);
     for _ in 0..ATTEMPTS {
         let mut file = private_file(&path)?;
         match file.try_lock() {
@@ -58,16 +59,80 @@ pub(crate) fn lease_file(folder: &Path, fingerprint: &Fingerprint) -> Result<Lea
             }
             Err(TryLockError::Error(error)) => return Err(lock_error(&path, error)),
         }
-        if same_file(&file, &path) {
-            // Only for people: the lock holds without it, even if the disk is full.
-            write_holder(&mut file).ok();
-            return Ok(Lease::new(*fingerprint, FileLease { file }));
+        if !same_file(&file, &path) {
+            continue;
         }
+        let Some(guard) = Guard::try_lock(state, Post::Lease(fingerprint))? else {
+            // Its holder wrote its name into the file that was removed.
+            let holder = Holder::default();
+            return Err(StoreError::Busy { path, holder });
+        };
+        // Only for people: the lock holds without it, even if the disk is full.
+        write_holder(&mut file).ok();
+        return Ok(Lease::new(
+            *fingerprint,
+            FileLease {
+                file,
+                _guard: guard,
+            },
+        ));
     }
     Err(StoreError::Io {
         path,
         source: io::Error::other("the lock file is replaced again and again"),
     })
+}
+
+/// Takes a lease, unlinks its file if `is_spare` then still says so, and gives it back.
+pub(crate) fn remove_lease_file(
+    state: &Path,
+    fingerprint: &Fingerprint,
+    is_spare: impl FnOnce() -> Result<bool, StoreError>,
+) -> Result<bool, StoreError> {
+    let lease = lease_file(state, fingerprint)?;
+    let spare = is_spare()?;
+    if spare {
+        let path = lock_path(state, fingerprint);
+        // The very file that is locked, as taking the lease has shown.
+        fs::remove_file(&path).map_err(StoreError::io(&path))?;
+    }
+    drop(lease);
+    Ok(spare)
+}
+
+/// Who holds the lease, if anybody does.
+pub(crate) fn holder(state: &Path, fingerprint: &Fingerprint) -> Option<Holder> {
+    let path = lock_path(state, fingerprint);
+    let mut file = File::open(&path);
+    let is_held = Guard::is_locked(state, Post::Lease(fingerprint)).unwrap_or_else(|| {
+        // For a blink: who tries at this moment finds it busy.
+        let lock = file.as_ref().map(File::try_lock_shared);
+        matches!(lock, Ok(Err(TryLockError::WouldBlock)))
+    });
+    is_held.then(|| file.as_mut().map(read_holder).unwrap_or_default())
+}
+
+/// Whose lease files there are, in order.
+pub(crate) fn lease_files(state: &Path) -> Vec<Fingerprint> {
+    let Ok(entries) = fs::read_dir(folder(state)) else {
+        return Vec::new();
+    };
+    let named = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        name.to_str()?.strip_suffix(".lock")?.parse().ok()
+    };
+    let mut found: Vec<_> = entries.flatten().filter_map(named).collect();
+    found.sort_unstable();
+    found
+}
+
+/// Where the lease files are.
+pub(crate) fn folder(state: &Path) -> PathBuf {
+    state.join("leases")
+}
+
+fn lock_path(state: &Path, fingerprint: &Fingerprint) -> PathBuf {
+    folder(state).join(format!("{fingerprint}.lock"))
 }
 
 /// Tells file systems without locks from other failures.
@@ -86,6 +151,7 @@ pub(crate) fn lock_error(path: &Path, error: io::Error) -> StoreError {
 
 struct FileLease {
     file: File,
+    _guard: Guard,
 }
 
 impl Drop for FileLease {
@@ -120,3 +186,28 @@ pub(crate) fn read_holder(file: &mut File) -> Holder {
 }
 
 const ATTEMPTS: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_told_from_other_failures() {
+        let path = Path::new("/net/state/gate.lock");
+        let unsupported = [
+            io::Error::from_raw_os_error(rustix::io::Errno::NOLCK.raw_os_error()),
+            io::Error::from_raw_os_error(rustix::io::Errno::OPNOTSUPP.raw_os_error()),
+            io::Error::from_raw_os_error(rustix::io::Errno::NOSYS.raw_os_error()),
+        ];
+        for error in unsupported {
+            let error = lock_error(path, error);
+            assert!(
+                matches!(error, StoreError::LocksUnsupported { .. }),
+                "{error:?}"
+            );
+            assert!(error.to_string().contains("on a local disk"), "{error}");
+        }
+        let error = lock_error(path, io::Error::from(io::ErrorKind::InvalidInput));
+        assert!(matches!(error, StoreError::Io { .. }), "{error:?}");
+    }
+}

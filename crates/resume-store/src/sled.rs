@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::database::Trouble;
 use crate::files::{prepare_folder, private_folder};
 use crate::house::House;
 use crate::keeper::{Ended, Jobs, Keeper, Missed};
-use crate::lease::lease_file;
+use crate::lease::{self, lease_file};
+use crate::prune::{PruneOptions, PruneReport, prune};
 use crate::trail::Trails;
 use crate::version::{self, VERSION_FILE};
 use crate::{
-    Change, Filter, Fingerprint, Lease, Record, ResumeStore, StoreError, StoreNotice, Trail,
+    Change, Filter, Fingerprint, Holder, Lease, Record, ResumeStore, StoreError, StoreNotice, Trail,
 };
 
 /// A store in a directory of its own, shared by any number of processes of one user.
@@ -75,7 +76,7 @@ impl SledStore {
         let folder = folder.as_ref();
         let notices = prepare_folder(folder, VERSION_FILE)?;
         version::check(folder)?;
-        private_folder(&leases(folder))?;
+        private_folder(&lease::folder(folder))?;
         Ok(Self {
             house: Arc::new(House::new(folder)),
             trails: Trails::new(folder),
@@ -89,6 +90,28 @@ impl SledStore {
     /// The state directory.
     pub fn folder(&self) -> &Path {
         self.house.folder()
+    }
+
+    /// Who drives the upload of `fingerprint` at this moment; `None` if nobody does.
+    pub fn holder(&self, fingerprint: &Fingerprint) -> Option<Holder> {
+        lease::holder(self.folder(), fingerprint)
+    }
+
+    /// Removes what nobody needs any more; see [`PruneOptions`]. `now` is the time that ages are
+    /// counted to.
+    ///
+    /// Uploads that somebody drives at this moment are left alone and named in the report. What
+    /// is removed beside the database may stay after a failure, and goes the next time.
+    ///
+    /// # Errors
+    ///
+    /// When the records cannot be read or removed.
+    pub fn prune(
+        &self,
+        options: &PruneOptions,
+        now: SystemTime,
+    ) -> Result<PruneReport, StoreError> {
+        prune(self, options, now)
     }
 
     /// Lets go of the database now. It is opened again when needed.
@@ -191,7 +214,7 @@ impl ResumeStore for SledStore {
     }
 
     fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {
-        lease_file(&leases(self.folder()), fingerprint)
+        lease_file(self.folder(), fingerprint)
     }
 
     fn trail(&self, fingerprint: &Fingerprint, length: u64) -> Trail {
@@ -251,10 +274,6 @@ impl Inner {
             self.previous = Some(previous);
         }
     }
-}
-
-fn leases(folder: &Path) -> PathBuf {
-    folder.join("leases")
 }
 
 /// How long a close may take before the thread is taken for stuck.

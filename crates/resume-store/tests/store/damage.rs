@@ -51,7 +51,7 @@ fn lived_in(folder: &Path) -> BTreeMap<Fingerprint, Record> {
         .collect()
 }
 
-fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
         if path.is_dir() {

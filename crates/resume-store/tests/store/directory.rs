@@ -135,30 +135,6 @@ fn opening_a_store_does_not_open_its_database() {
 }
 
 #[test]
-fn a_lock_file_that_was_replaced_is_noticed() {
-    let root = TempDir::new().expect("a folder");
-    let folder = root.path().join("state");
-    let store = SledStore::open(&folder).expect("a store");
-    put(&store, 1);
-    // Whoever does this removes a lock that is held; the next one must still find the database.
-    fs::remove_file(folder.join("gate.lock")).expect("a lock file");
-    let lease = store.lease(&fingerprint(1)).expect("a lease");
-    let lock = folder
-        .join("leases")
-        .join(format!("{}.lock", fingerprint(1)));
-    fs::remove_file(lock).expect("a lock file");
-    drop(lease);
-    let _again = store.lease(&fingerprint(1)).expect("a lease");
-    assert!(matches!(
-        store.lease(&fingerprint(1)),
-        Err(StoreError::Busy { .. })
-    ));
-    store.close();
-    put(&store, 2);
-    assert_eq!(count(&store), 2);
-}
-
-#[test]
 fn a_database_that_is_mostly_dead_is_rewritten() {
     let root = TempDir::new().expect("a folder");
     let folder = root.path().join("state");

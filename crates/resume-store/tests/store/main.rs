@@ -4,9 +4,13 @@ mod behaviours;
 mod damage;
 mod directory;
 mod evidence;
+mod locks;
 mod migration;
 mod processes;
+mod prune;
 mod secrets;
+mod threads;
+mod trails;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::{count, fingerprint, put};
 
 /// Starts this test binary again, as another process that only runs [`child`].
-fn start(role: &str, folder: &Path, first: u64) -> Child {
+pub(crate) fn start(role: &str, folder: &Path, first: u64) -> Child {
     let this = std::env::current_exe().expect("this binary");
     Command::new(this)
         .args(["--exact", "processes::child", "--nocapture"])
@@ -26,7 +26,7 @@ fn start(role: &str, folder: &Path, first: u64) -> Child {
 }
 
 /// The lines that the child says on purpose.
-fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+pub(crate) fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
     let stdout = child.stdout.take().expect("a pipe");
     let lines = BufReader::new(stdout).lines().map_while(Result::ok);
     lines.filter_map(|line| Some(line.split_once("child: ")?.1.to_owned()))
@@ -64,6 +64,7 @@ fn child() {
             println!("child: open");
             std::io::stdin().read_to_end(&mut Vec::new()).ok();
         }
+        "write alone 20 times" => crate::locks::write_alone(&store, 20),
         role => panic!("no role {role}"),
     }
 }
