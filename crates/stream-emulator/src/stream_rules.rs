@@ -13,33 +13,23 @@ use crate::upload::{Place, Upload};
 /// The refusal of a request to an upload whose time is over, or that is complete; `None` when it may
 /// go on.
 pub(crate) fn closed(shared: &Shared, upload: &Upload, method: &Method) -> Option<Answer> {
-    let one_time = match upload.place {
-        Place::Files => return None,
-        Place::Media { .. } => false,
-        Place::Direct { .. } => true,
-    };
     if !matches!(*method, Method::HEAD | Method::PATCH) {
         return None;
     }
     let hypotheses = shared.hypotheses();
-    let (status, text) = if upload.info().is_complete() {
-        match one_time {
-            true => (
-                hypotheses.used_one_time_status,
-                "The upload URL was already used: its upload is complete",
-            ),
-            false => (hypotheses.completed_status, "The upload is complete"),
-        }
-    } else if shared.has_expired(upload) {
-        match one_time {
-            true => (
-                hypotheses.expired_one_time_status,
-                "The upload URL has expired",
-            ),
-            false => (hypotheses.expired_status, "The upload has expired"),
-        }
-    } else {
-        return None;
+    let (status, text) = match (upload.info().is_complete(), &upload.place) {
+        (_, Place::Files) => return None,
+        (true, Place::Direct { .. }) => (
+            hypotheses.used_one_time_status,
+            "The upload URL was already used: its upload is complete",
+        ),
+        (true, Place::Media { .. }) => (hypotheses.completed_status, "The upload is complete"),
+        (false, _) if !shared.has_expired(upload) => return None,
+        (false, Place::Direct { .. }) => (
+            hypotheses.expired_one_time_status,
+            "The upload URL has expired",
+        ),
+        (false, Place::Media { .. }) => (hypotheses.expired_status, "The upload has expired"),
     };
     let status = match status {
         StatusCode::OK if !upload.has_expired() => return None,

@@ -130,9 +130,10 @@ impl Row {
                 after_bytes: self.or("after_bytes", 0)?,
             },
             "html" => Fault::Html {
-                status: match self.0.contains_key("status") {
-                    true => self.status()?,
-                    false => StatusCode::OK,
+                status: if self.0.contains_key("status") {
+                    self.status()?
+                } else {
+                    StatusCode::OK
                 },
             },
             "lose_answer" => Fault::LoseAnswer,
@@ -177,7 +178,13 @@ impl Row {
         {
             return Err(format!("\"retry_after\": {text:?} fits no header"));
         }
-        Ok(seconds.or(date).or(text.map(RetryAfter::Text)))
+        let mut given = [seconds, date, text.map(RetryAfter::Text)]
+            .into_iter()
+            .flatten();
+        match (given.next(), given.next()) {
+            (_, Some(_)) => Err("there is more than one \"retry_after\"".to_owned()),
+            (given, None) => Ok(given),
+        }
     }
 
     fn selectors(&mut self, mut rule: FaultRule) -> Result<FaultRule, String> {
@@ -364,6 +371,10 @@ mod tests {
             ),
             (r#"[{"fault":"reset","seed":2}]"#, "row 1: \"seed\": "),
             (r#"[{"fault":"reset","on":"mars"}]"#, "row 1: \"on\": "),
+            (
+                r#"[{"fault":"status","status":429,"retry_after":"1","retry_after_s":1}]"#,
+                "row 1: there is more than one",
+            ),
             (r#"[7]"#, "row 1: it must be an object"),
             (r#"{"fault":"reset"}"#, "it must be a list"),
             ("[{", "line 1"),

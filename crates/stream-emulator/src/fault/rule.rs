@@ -92,7 +92,7 @@ impl FaultRule {
     }
 
     /// Only to the nth fitting request of each upload, counted from 1; where a request is for no
-    /// upload, of each path. Default: any.
+    /// upload, of each path. [`times`](Self::times) says for how many of them. Default: any.
     #[must_use]
     pub fn nth(mut self, nth: u64) -> Self {
         self.nth = Some(nth);
