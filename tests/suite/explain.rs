@@ -119,6 +119,6 @@ async fn a_folder_for_man_pages_that_cannot_be_made_is_named() {
 async fn completions_know_the_verbs_and_their_options() {
     for shell in ["bash", "zsh", "fish"] {
         let ended = tell(&["completions", shell], 0).await;
-        has(&ended.stdout, &["explain", "unfinished", "faults"]);
+        has(&ended.stdout, &["explain", "older-than", "faults"]);
     }
 }

@@ -57,7 +57,7 @@ async fn a_fault_that_cannot_be_read_is_told_with_its_file_and_row() {
     let rows = r#"[{"fault": "reset"}, {"fault": "fire"}]"#;
     std::fs::write(&faults, rows).unwrap();
     let ended = run(serve(&world, &faults)).await.expect(2);
-    for word in ["faults.json", "fire", "serve --help"] {
+    for word in ["faults.json", "row 2", "fire", "serve --help"] {
         assert!(ended.stderr.contains(word), "{}", ended.stderr);
     }
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use stream_emulator::{EmulatorHandle, Fault, FaultRule};
 
-use crate::world::{Ended, MIB, World, emulator, run};
+use test_support::Process;
+
+use crate::world::{Ended, MIB, PATIENCE, World, emulator, event, run};
 
 /// A world with one finished upload and one that a broken server left unfinished.
 struct Past {
@@ -188,9 +190,73 @@ async fn an_unfinished_upload_whose_source_is_gone_is_stale() {
 }
 
 #[tokio::test]
+async fn who_works_on_an_upload_is_named() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let stall = FaultRule::new(Fault::StallAnswer).method(http::Method::PATCH);
+    emulator.faults().add(stall.times(u64::MAX));
+    let mut put = world.put_to_emulator(&emulator);
+    put.arg(world.random_file("a.mp4", MIB));
+    let process = Process::spawn(put).unwrap();
+    event(&process, "created", PATIENCE).await;
+
+    let list = |json: bool| {
+        let mut command = world.command();
+        command.args(["state", "list", "--unfinished"]);
+        command.args(json.then_some("--json"));
+        run(command)
+    };
+    let records = list(true).await.expect(0).events("record");
+    assert_eq!(records[0]["holder"]["pid"], process.id());
+    let said = list(false).await.expect(0).stdout;
+    let holder = format!("process {}", process.id());
+    assert!(said.contains(&holder), "{said}");
+    process.kill_9();
+}
+
+#[tokio::test]
+async fn prune_keeps_what_is_finished_and_what_can_be_gone_on_with() {
+    let past = Past::new().await;
+    let ended = past.state(&["prune"]).await;
+    assert!(ended.stderr.contains("nothing to forget"), "{ended:?}");
+    assert_eq!(past.records(&["list", "--json"]).await.len(), 2);
+}
+
+#[tokio::test]
+async fn prune_forgets_old_unfinished_uploads_when_asked_and_says_which() {
+    let past = Past::new().await;
+    let dry = past
+        .state(&["prune", "--older-than", "0s", "--dry-run"])
+        .await
+        .stdout;
+    assert!(dry.contains("would forget unfinished upload of"), "{dry}");
+    assert_eq!(past.records(&["list", "--json"]).await.len(), 2);
+
+    let said = past.state(&["prune", "--older-than", "0s"]).await.stdout;
+    assert!(said.contains(name(&past.unfinished)), "{said}");
+    assert!(!said.contains(name(&past.finished)), "{said}");
+    let left = past.records(&["list", "--json"]).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0]["state"], "finished");
+}
+
+#[tokio::test]
+async fn prune_forgets_a_finished_upload_only_by_name() {
+    let past = Past::new().await;
+    let ended = past
+        .state(&["prune", "--json", "--forget", name(&past.finished)])
+        .await;
+    assert_eq!(ended.events("pruned")[0]["source"], name(&past.finished));
+    assert_eq!(ended.events("summary")[0]["records"], 1);
+    let left = past.records(&["list", "--json"]).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0]["state"], "unfinished");
+}
+
+#[tokio::test]
 async fn without_a_state_folder_there_is_nothing_yet_and_none_is_made() {
     let world = World::new();
-    for verb in [&["list"][..], &["show", "a.mp4"]] {
+    for verb in [&["list"][..], &["show", "a.mp4"], &["prune"]] {
         let mut command = world.command();
         command.arg("state").args(verb);
         let ended = run(command).await.expect(0);

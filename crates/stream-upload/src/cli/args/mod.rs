@@ -3,7 +3,6 @@
 mod put;
 mod state;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueHint};
@@ -12,7 +11,7 @@ use super::exit;
 pub(crate) use put::{
     CountOrAuto, PutArgs, SelectionArgs, SizeOrAuto, TargetArgs, TransferArgs, VideoArgs,
 };
-pub(crate) use state::{StateArgs, StateCommand, StateListArgs, StateShowArgs};
+pub(crate) use state::{StateArgs, StateCommand, StateListArgs, StatePruneArgs, StateShowArgs};
 
 /// Resumable, parallel uploads to Cloudflare Stream and every tus server.
 #[derive(Debug, Parser)]
@@ -44,7 +43,7 @@ pub(crate) enum Command {
     Put(Box<PutArgs>),
     /// Say what an exit code, an HTTP status or one of Stream's codes means, and what to do about it
     Explain(ExplainArgs),
-    /// Show what is remembered of uploads
+    /// Show and tidy what is remembered of uploads
     State(StateArgs),
     /// Run the local emulator of Cloudflare Stream and tus in the foreground
     #[cfg(feature = "emulator")]
@@ -100,11 +99,15 @@ Example:
 --faults FILE makes requests go wrong as its rows say. The first row refuses the third PATCH and the
 two after it, the second breaks the body of another one after 1 MB:
   [{\"fault\": \"status\", \"status\": 503, \"retry_after_s\": 1, \"method\": \"PATCH\", \"skip\": 2, \"times\": 3},
-   {\"fault\": \"cut_body\", \"after_bytes\": 1000000, \"method\": \"PATCH\"}]")]
+   {\"fault\": \"cut_body\", \"after_bytes\": 1000000, \"method\": \"PATCH\"}]
+
+Faults are cut_body, delay, drip, expire, half_answer, half_body, html, lose_answer, recede,
+replace_answer, reset, stall_answer, stall_body, status and wrong_offset. What each takes, and how
+a row chooses its requests, stands in the documentation of FaultPlan::from_json (stream-emulator).")]
 pub(crate) struct ServeArgs {
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8787")]
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: std::net::SocketAddr,
     /// Keep uploads and videos in this folder [default: in memory]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) data: Option<PathBuf>,

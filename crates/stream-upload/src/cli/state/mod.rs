@@ -1,5 +1,6 @@
 //! `state`: what is remembered of uploads, and tidying it.
 
+mod prune;
 mod record;
 mod table;
 
@@ -16,8 +17,8 @@ use record::Remembered;
 /// The file that marks a folder as one with resume state.
 const MARK: &str = "VERSION";
 
-/// The shortest beginning of a fingerprint that is taken for one.
-const MIN_PREFIX: usize = 4;
+/// How many digits of a fingerprint are shown, and are the least that stands for it.
+const DIGITS: usize = 8;
 
 /// Lists, shows or tidies.
 pub(crate) fn run(args: StateArgs, console: &Console) -> Result<Code, CliError> {
@@ -37,6 +38,7 @@ pub(crate) fn run(args: StateArgs, console: &Console) -> Result<Code, CliError> 
     let store = SledStore::open(&folder).map_err(failed)?;
     let result = match args.command {
         StateCommand::List(args) => list(&store, &args, console),
+        StateCommand::Prune(args) => prune::run(&store, &args, console),
         StateCommand::Show(args) => show(&store, &args, console),
     };
     for notice in store.take_notices() {
@@ -46,17 +48,18 @@ pub(crate) fn run(args: StateArgs, console: &Console) -> Result<Code, CliError> 
 }
 
 fn list(store: &SledStore, args: &StateListArgs, console: &Console) -> Result<Code, CliError> {
-    let mut filter = Filter::all();
-    for (wanted, states) in [
-        (args.unfinished, &[State::Creating, State::Active][..]),
-        (args.finished, &[State::Finished]),
-        (args.failed, &[State::Failed]),
-    ] {
-        for state in states.iter().filter(|_| wanted) {
-            filter = filter.with_state(*state);
-        }
-    }
-    let found = look(store, filter)?;
+    let everything = !(args.unfinished || args.finished || args.failed);
+    let found: Vec<_> = look(store)?
+        .into_iter()
+        .filter(|one| {
+            everything
+                || match one.record.state {
+                    State::Creating | State::Active => args.unfinished,
+                    State::Finished => args.finished,
+                    _ => args.failed,
+                }
+        })
+        .collect();
     if args.json {
         for one in &found {
             console.json("record", one.fields());
@@ -70,25 +73,7 @@ fn list(store: &SledStore, args: &StateListArgs, console: &Console) -> Result<Co
 }
 
 fn show(store: &SledStore, args: &StateShowArgs, console: &Console) -> Result<Code, CliError> {
-    let all = look(store, Filter::all())?;
-    let (which, path) = (args.which.as_str(), PathBuf::from(&args.which));
-    let path = path.canonicalize().or_else(|_| std::path::absolute(&path));
-    let path = path.unwrap_or_default().to_string_lossy().into_owned();
-    let is_prefix = which.len() >= MIN_PREFIX;
-    let found: Vec<_> = all
-        .into_iter()
-        .filter(|one| {
-            one.is_of(which)
-                || one.is_of(&path)
-                || is_prefix && one.fingerprint.to_string().starts_with(which)
-        })
-        .collect();
-    if found.is_empty() {
-        let message = format!("nothing is remembered of {}", harmless(which));
-        return Err(CliError::new(Code::Local, message).hint(
-            "`stream-upload state list` shows what is; a fingerprint wants four digits or more",
-        ));
-    }
+    let found = named(look(store)?, &args.which)?;
     for (index, one) in found.iter().enumerate() {
         if args.json {
             console.json("record", one.all_fields());
@@ -98,21 +83,45 @@ fn show(store: &SledStore, args: &StateShowArgs, console: &Console) -> Result<Co
             console.out("");
         }
         for (name, text) in one.lines() {
-            console.out(format_args!("{name:16}{text}"));
+            console.out(format_args!("{name:18}{text}"));
         }
     }
     Ok(Code::Done)
 }
 
-/// The records that `filter` lets through: what can be gone on with first, then by source.
-fn look(store: &SledStore, filter: Filter) -> Result<Vec<Remembered>, CliError> {
-    let records = store.list(filter).map_err(failed)?;
+/// All records: what can be gone on with first, then by source.
+fn look(store: &SledStore) -> Result<Vec<Remembered>, CliError> {
+    let records = store.list(Filter::all()).map_err(failed)?;
     let mut found: Vec<_> = records
         .into_iter()
-        .map(|(fingerprint, record)| Remembered::new(fingerprint, record, None))
+        .map(|(fingerprint, record)| {
+            let holder = store.holder(&fingerprint);
+            Remembered::new(fingerprint, record, holder)
+        })
         .collect();
+    record::add_parts(&mut found);
     found.sort_by(|a, b| a.order().cmp(&b.order()));
     Ok(found)
+}
+
+/// Those that a person means: by the source, or by the beginning of a fingerprint.
+fn named(mut all: Vec<Remembered>, which: &str) -> Result<Vec<Remembered>, CliError> {
+    let path = PathBuf::from(which);
+    let path = path.canonicalize().or_else(|_| std::path::absolute(&path));
+    let path = path.unwrap_or_default().to_string_lossy().into_owned();
+    if all.iter().any(|one| one.is_of(which) || one.is_of(&path)) {
+        all.retain(|one| one.is_of(which) || one.is_of(&path));
+    } else {
+        let is_prefix = which.len() >= DIGITS;
+        all.retain(|one| is_prefix && one.fingerprint.to_string().starts_with(which));
+    }
+    if all.is_empty() {
+        let message = format!("nothing is remembered of {}", harmless(which));
+        return Err(CliError::new(Code::Local, message).hint(
+            "`stream-upload state list` shows what is; a fingerprint wants eight digits or more",
+        ));
+    }
+    Ok(all)
 }
 
 fn failed(error: StoreError) -> CliError {

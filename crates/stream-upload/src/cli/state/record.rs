@@ -1,5 +1,6 @@
 //! [`Remembered`]: one record as it is shown. The upload URL is a secret and stays out of everything.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -16,7 +17,9 @@ use crate::cli::console::harmless;
 #[derive(Debug)]
 pub(super) struct Remembered {
     pub(super) fingerprint: Fingerprint,
-    record: Record,
+    pub(super) record: Record,
+    /// Bytes that the server confirmed, those of its parts included.
+    offset: u64,
     /// Who works on it.
     holder: Option<Holder>,
     stale: Option<Stale>,
@@ -56,6 +59,7 @@ impl Remembered {
         let stale = stale(&record);
         Self {
             fingerprint,
+            offset: record.offset,
             record,
             holder,
             stale,
@@ -99,9 +103,9 @@ impl Remembered {
 
     /// Bytes that the server confirmed, of how many.
     pub(super) fn confirmed(&self) -> String {
-        let offset = HumanBytes(self.record.offset);
+        let offset = HumanBytes(self.offset);
         match (self.record.length, self.percent()) {
-            (Some(length), Some(percent)) if self.record.offset < length => {
+            (Some(length), Some(percent)) if self.offset < length => {
                 format!("{offset} of {} ({percent} %)", HumanBytes(length))
             }
             (Some(_), _) => offset.to_string(),
@@ -127,7 +131,7 @@ impl Remembered {
     }
 
     fn percent(&self) -> Option<u64> {
-        let (offset, length) = (u128::from(self.record.offset), self.record.length?);
+        let (offset, length) = (u128::from(self.offset), self.record.length?);
         let percent = (offset * 100).checked_div(u128::from(length))?;
         u64::try_from(percent).ok()
     }
@@ -153,7 +157,7 @@ impl Remembered {
             "part": part,
             "destination": record.destination,
             "state": self.state(),
-            "offset": record.offset,
+            "offset": self.offset,
             "length": record.length,
             "percent": self.percent(),
             "media_id": self.media_id(),
@@ -222,9 +226,13 @@ impl Remembered {
             self.source_now()
                 .map(|now| ("source now", now.1.to_owned())),
         );
-        lines.extend(record.content.map(|digest| ("content", hex(&digest))));
-        lines.push(("settings", hex(&record.settings)));
-        lines.push(("key", harmless(&record.idempotency_key)));
+        lines.extend(
+            record
+                .content
+                .map(|digest| ("content digest", hex(&digest))),
+        );
+        lines.push(("settings digest", hex(&record.settings)));
+        lines.push(("idempotency key", harmless(&record.idempotency_key)));
         lines
     }
 
@@ -244,6 +252,28 @@ impl Remembered {
             Ok(Resemblance::Changed) => ("changed", "other bytes; it would be begun anew"),
             Err(_) => ("unreadable", "it cannot be read"),
         })
+    }
+}
+
+/// Adds what the parts of a source have to their whole, whose own upload only begins when they are all there.
+pub(super) fn add_parts(all: &mut [Remembered]) {
+    let mut confirmed: HashMap<(String, String), u64> = HashMap::new();
+    let key = |one: &Remembered| {
+        let (source, part) = whole(&one.record.source_key);
+        (
+            (source.to_owned(), one.record.destination.clone()),
+            part.is_some(),
+        )
+    };
+    for one in all.iter() {
+        if let (whole, true) = key(one) {
+            *confirmed.entry(whole).or_default() += one.record.offset;
+        }
+    }
+    for one in all.iter_mut().filter(|one| one.record.offset == 0) {
+        if let (whole, false) = key(one) {
+            one.offset = confirmed.get(&whole).copied().unwrap_or(0);
+        }
     }
 }
 
@@ -342,6 +372,25 @@ mod tests {
         let part = remembered(|record| record.source_key = "/a.mp4\0part 1 of 4".into());
         assert!(part.is_of("/a.mp4"));
         assert_eq!(part.source(), "/a.mp4 (part 1 of 4)");
+    }
+
+    #[test]
+    fn a_whole_has_what_its_parts_have() {
+        let of = |key: &str, offset| {
+            remembered(|record| {
+                record.source_key = key.into();
+                record.offset = offset;
+                record.length = Some(100);
+            })
+        };
+        let mut all = [
+            of("/a.mp4", 0),
+            of("/a.mp4\0part 1 of 2", 30),
+            of("/a.mp4\0part 2 of 2", 20),
+            of("/b.mp4", 0),
+        ];
+        add_parts(&mut all);
+        assert_eq!(all.map(|one| one.offset), [50, 30, 20, 0]);
     }
 
     #[test]

@@ -2,10 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::DIGITS;
 use super::record::Remembered;
-
-/// How many digits of a fingerprint are shown: enough for `show` to find it.
-const DIGITS: usize = 8;
 
 /// One line for each, as wide as its texts are: a path that is broken over lines cannot be copied.
 pub(super) fn of(found: &[Remembered]) -> String {
