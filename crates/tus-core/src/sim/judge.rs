@@ -158,7 +158,8 @@ impl Pair {
         Ok(())
     }
 
-    /// Nothing is uploaded whole a second time, whatever dies and whoever can tell, but where the service overlooked it.
+    /// Nothing is uploaded whole a second time, whatever dies and whoever can tell, but where the service overlooked it, or
+    /// where what could not be removed was completed by a chunk that was late.
     pub(super) fn judge_twins(&self, complete: u32) -> Result<(), Breach> {
         let options = &self.options;
         // A record of an older kind does not tell how far was sent, and a new process does not know a length that was not told.
@@ -167,7 +168,7 @@ impl Pair {
         let knows = options.remembers() && length_known;
         // An upload that goes with its creation may arrive whole after the service was asked for it.
         let parted = options.length > 0 && options.wishes.one_request_bytes == 0;
-        let most = 1 + self.report.overlooked;
+        let most = 1 + self.report.overlooked + self.report.left_behind;
         if knows && parted && complete > most {
             return Err(Breach::new(
                 "nothing is uploaded twice",

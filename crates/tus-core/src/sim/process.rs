@@ -84,6 +84,8 @@ impl Pair {
             self.store.note(self.client.offset(), self.client.reached());
             if exchange.is_last() {
                 self.store.flush();
+                // Whether it leaves after that, the next process cannot know.
+                self.checker.all_sent = true;
             }
         }
     }

@@ -44,6 +44,8 @@ pub struct Report {
     pub losses: u32,
     /// Uploads that the service did not see when it said that there were none.
     pub overlooked: u32,
+    /// Uploads that could be neither continued nor removed: what is late may still complete them.
+    pub left_behind: u32,
     /// Chunks that were cut otherwise at an odd offset.
     pub realigned: u32,
     /// Offsets that fell.
@@ -58,6 +60,8 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
     /// How runs ended that did not finish.
     pub failures: BTreeMap<String, u64>,
+    /// What the last request was for.
+    pub(super) last: Option<Phase>,
 }
 
 impl Report {
@@ -78,6 +82,7 @@ impl Report {
         self.complete_uploads += other.complete_uploads;
         self.losses += other.losses;
         self.overlooked += other.overlooked;
+        self.left_behind += other.left_behind;
         self.realigned += other.realigned;
         self.rewinds += other.rewinds;
         self.time += other.time;
@@ -105,6 +110,7 @@ impl Report {
         self.requests += 1;
         self.body_bytes += exchange.chunk.map_or(0, |chunk| chunk.len);
         let phase = exchange.phase;
+        self.last = Some(phase);
         self.posts += u32::from(phase == Phase::Create);
         self.heads += u32::from(phase == Phase::Head);
         self.patches += u32::from(phase == Phase::Patch);
@@ -133,6 +139,7 @@ impl Report {
             Event::Acked { .. } => self.confirmations += 1,
             Event::Created { .. } => self.creations_answered += 1,
             Event::ChunkRealigned { .. } => self.realigned += 1,
+            Event::PossibleOrphan if self.last == Some(Phase::Terminate) => self.left_behind += 1,
             Event::Rewound { .. } => self.rewinds += 1,
             _ => {}
         }
