@@ -202,10 +202,13 @@ impl Videos {
             .values()
             .filter(pending)
             .partition(|entry| entry.expiry().is_some_and(is_over));
-        let first_expiry = left.into_iter().filter_map(Entry::expiry).min();
-        let over = over.into_iter().cloned().collect();
-        all.first_expiry = first_expiry;
-        over
+        if over.is_empty() {
+            let first_expiry = left.into_iter().filter_map(Entry::expiry).min();
+            all.first_expiry = first_expiry;
+            return Vec::new();
+        }
+        // Looked at again next time: whoever deletes them may be stopped on the way.
+        over.into_iter().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, All> {

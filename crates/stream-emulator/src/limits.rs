@@ -22,7 +22,7 @@ pub struct Limits {
     /// Default: no limit.
     pub concurrent_requests: Option<usize>,
     /// Videos that are `queued` or `inprogress`; while there are so many, a creation is answered
-    /// with 429. Default 120.
+    /// with 429. Default 120; 0 for a queue that is always full.
     pub encode_slots: usize,
     /// Requests in a window; one more is answered with 429, and so is every other one until a window
     /// later. Default: no limit. Cloudflare's is [`RequestRate::CLOUDFLARE`].
@@ -77,7 +77,10 @@ pub(crate) struct Usage {
 impl Limits {
     /// Whether any of them needs to know what is used.
     pub(crate) fn need_usage(&self, encodes_at_once: bool) -> bool {
-        !encodes_at_once || self.storage_bytes.is_some() || self.storage_minutes.is_some()
+        !encodes_at_once
+            || self.encode_slots == 0
+            || self.storage_bytes.is_some()
+            || self.storage_minutes.is_some()
     }
 
     /// Whether one more video fits: `bytes` long, for which `seconds` are reserved.

@@ -44,6 +44,15 @@ async fn a_full_queue_takes_no_video_until_one_is_ready() {
 }
 
 #[tokio::test]
+async fn a_queue_without_a_slot_is_always_full() {
+    let server = Emulator::builder().start().await.unwrap();
+    let mut limits = server.limits();
+    limits.encode_slots = 0;
+    server.set_limits(limits);
+    assert_eq!(ask(&server, 4, "name YQ==").await.status, 429);
+}
+
+#[tokio::test]
 async fn full_storage_is_10011_until_a_video_is_deleted() {
     let server = limited(|limits| limits.storage_bytes = Some(10)).await;
     let (uid, _) = create(&server, "YQ==").await;
