@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use http_transport::{Credentials, Origin, Transport};
@@ -25,7 +25,7 @@ const CLOUDFLARE_API_DOMAIN: &str = "api.cloudflare.com";
 pub(crate) enum Place {
     /// An emulator in this process, with its data here.
     #[cfg(feature = "emulator")]
-    Local(PathBuf),
+    Local(std::path::PathBuf),
     /// Somewhere else.
     Remote(Box<Remote>),
 }

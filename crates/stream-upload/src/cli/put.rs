@@ -10,7 +10,9 @@ use tus_engine::{EventSink, Uploader};
 use super::args::PutArgs;
 use super::console::{Console, harmless};
 use super::exit::{CliError, Code, overall};
-use super::place::{Api, Place, Remote};
+#[cfg(feature = "emulator")]
+use super::place::Api;
+use super::place::{Place, Remote};
 use super::plan::PutPlan;
 use super::render::Renderer;
 use super::signals::Signals;
