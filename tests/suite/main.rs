@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod evidence;
 mod explain;
 mod interop;
 mod library;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use stream_emulator::{Emulator, EmulatorBuilder, EmulatorHandle};
 use tempfile::TempDir;
-use test_support::{Process, Stream, fixtures};
+use test_support::{ChaosProxy, Process, Stream, fixtures};
 
 /// Longer than anything here takes; it only ends a test that hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -93,6 +93,63 @@ impl World {
 
 pub(crate) fn emulator() -> EmulatorBuilder {
     Emulator::builder()
+}
+
+/// An emulator behind a proxy.
+pub(crate) struct Site {
+    pub(crate) emulator: EmulatorHandle,
+    pub(crate) proxy: ChaosProxy,
+}
+
+impl Site {
+    /// As slow as `rate` bytes per second, so that an upload can be caught on its way.
+    pub(crate) async fn start(emulator: EmulatorBuilder, rate: u64) -> Self {
+        let emulator = emulator.start().await.unwrap();
+        let proxy = ChaosProxy::builder(emulator.addr())
+            .rate_up(rate)
+            .patience(PATIENCE)
+            .start()
+            .await
+            .unwrap();
+        Self { emulator, proxy }
+    }
+
+    /// `put` to the account behind the proxy.
+    pub(crate) fn put(&self, world: &World, source: &Path) -> Command {
+        let mut command = world.put_to_emulator(&self.emulator);
+        command
+            .env("STREAM_API_URL", self.proxy.url("/client/v4"))
+            .arg(source);
+        command
+    }
+
+    /// Starts `put`, and kills it once so many bytes have passed.
+    pub(crate) async fn put_and_kill(&self, world: &World, source: &Path, after_bytes: u64) {
+        let process = Process::spawn(self.put(world, source)).unwrap();
+        let at = self.proxy.counters().bytes_up + after_bytes;
+        self.proxy
+            .wait_until(|counters| counters.bytes_up >= at)
+            .await;
+        process.kill_9();
+        let status = process.wait(PATIENCE).await.unwrap();
+        assert_eq!(status.code(), None, "it was still running");
+    }
+
+    /// There is one video for each source, all its bytes are there, and nothing is left pending.
+    pub(crate) async fn assert_videos(&self, sources: &[PathBuf]) {
+        let mut wanted: Vec<String> = sources
+            .iter()
+            .map(|source| fixtures::sha256_file(source).unwrap())
+            .collect();
+        let mut found = Vec::new();
+        for video in self.emulator.videos() {
+            let sum = self.emulator.sha256(&video.video.uid).await.unwrap();
+            found.push(sum.unwrap_or_else(|| format!("{} has no bytes", video.video.uid)));
+        }
+        wanted.sort();
+        found.sort();
+        assert_eq!(found, wanted);
+    }
 }
 
 /// The command with a file as its stdin.

@@ -10,13 +10,12 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_transport::BoxFuture;
-use resume_store::Resemblance;
 use tus_core::checksum::Digester;
 use tus_core::{ChecksumAlgorithm, Chunk, header};
 
 use crate::buffer::{BUFFER_BYTES, BufferPool};
 use crate::prove::Tracer;
-use crate::source::Source;
+use crate::source::{Look, Source};
 
 /// Smallest piece that is handed out on a slow connection. A stall is noticed by pieces that do not leave, so a piece must be
 /// one that even a very slow link takes within the stall timeout.
@@ -32,6 +31,8 @@ pub(crate) struct ChunkBody {
     /// Bytes that were not handed out yet.
     remaining: u64,
     end: u64,
+    /// What the source has to look like when the last piece leaves.
+    look: Look,
     reading: Option<BoxFuture<'static, io::Result<Bytes>>>,
     /// What was read and not handed out yet.
     ready: Bytes,
@@ -58,6 +59,7 @@ impl ChunkBody {
             read_from: chunk.start,
             remaining: chunk.len,
             end: chunk.end(),
+            look: Look::default(),
             reading: None,
             ready: Bytes::new(),
             started: None,
@@ -65,6 +67,11 @@ impl ChunkBody {
             digester: None,
             tracer: None,
         }
+    }
+
+    /// Ends in an error instead of its last piece if the source does not look like this by then.
+    pub(crate) fn with_look(self, look: Look) -> Self {
+        Self { look, ..self }
     }
 
     /// Has every block that is read traced before it leaves.
@@ -167,8 +174,8 @@ impl Body for ChunkBody {
         let len = piece.len() as u64;
         // Asked before the last piece leaves: a chunk of a source that changed must not arrive whole,
         // for it may be the one that completes the upload.
-        if len == this.remaining && this.source.look()? == Resemblance::Changed {
-            return Poll::Ready(Some(Err(io::Error::other("the source changed"))));
+        if len == this.remaining && this.source.look()? != this.look {
+            return Poll::Ready(Some(Err(io::Error::other("the source was touched"))));
         }
         if let Some(digester) = &mut this.digester {
             digester.update(&piece);

@@ -25,7 +25,7 @@ use crate::new_upload::{NewUpload, Report};
 use crate::permits::Held;
 use crate::prove::Tracer;
 use crate::resume::{Begin, Keeper, Outset, Retrospect};
-use crate::source::Source;
+use crate::source::{Look, Source};
 use crate::uploader::Shared;
 
 /// A source, and what is wanted of it.
@@ -56,12 +56,12 @@ impl Task {
         self.run_now(wishes, setup).await.map(|(report, _)| report)
     }
 
-    /// Does it, and tells where the upload lies. Boxed, because a whole runs its parts through here.
+    /// Does it, and gives the record of it. Boxed, because a whole runs its parts through here.
     pub(crate) fn run_now(
         self,
         wishes: Wishes,
         setup: Setup,
-    ) -> BoxFuture<'static, Result<(Report, Option<UploadUrl>), UploadError>> {
+    ) -> BoxFuture<'static, Result<(Report, Record), UploadError>> {
         Box::pin(async move {
             let retrospect = Retrospect {
                 new: &self.new,
@@ -89,10 +89,7 @@ impl Task {
                             },
                         );
                     }
-                    return Ok((
-                        already_uploaded(&record, settings_differ),
-                        record.upload_url,
-                    ));
+                    return Ok((already_uploaded(&record, settings_differ), *record));
                 }
                 Begin::Upload(outset) => *outset,
             };
@@ -122,17 +119,16 @@ impl Task {
         outset: Outset,
         wishes: Wishes,
         setup: Setup,
-    ) -> Result<(Report, Option<UploadUrl>), UploadError> {
+    ) -> Result<(Report, Record), UploadError> {
         if setup.concat.is_none() {
             let count = self.parts(&outset).await;
             if count > 1 {
-                let report = self.send_parts(outset, count, wishes, setup.turn).await?;
-                return Ok((report, None));
+                return self.send_parts(outset, count, wishes, setup.turn).await;
             }
         }
         let mut driver = Driver::new(&self, outset, setup).await;
         let report = driver.drive(wishes).await?;
-        Ok((report, driver.record.upload_url))
+        Ok((report, driver.record))
     }
 }
 
@@ -141,6 +137,8 @@ pub(crate) struct Driver {
     pub(crate) id: UploadId,
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) source: Arc<dyn Source>,
+    /// What the source looked like when its bytes were last known to be the same.
+    pub(crate) look: Look,
     pub(crate) upload: Upload,
     /// What the machine was made of, to begin anew with.
     plan: UploadPlan,
@@ -157,6 +155,8 @@ pub(crate) struct Driver {
     pub(crate) save_trouble_told: bool,
     /// A creation was sent, and whether it was carried out is not known.
     pub(crate) creation_in_doubt: bool,
+    /// The source could not be read since the last confirmed byte.
+    pub(crate) read_failed: bool,
     /// The service was asked about a doubt in this run.
     doubted: bool,
     pub(crate) creation_url: UploadUrl,
@@ -223,6 +223,7 @@ impl Driver {
             sink: setup.sink,
             turn: setup.turn,
             shared,
+            look: source.opened_as(),
             source,
             creation_url,
             asking,
@@ -233,6 +234,7 @@ impl Driver {
             save_trouble_told: false,
             creation_in_doubt: false,
             doubted: false,
+            read_failed: false,
         }
     }
 
@@ -280,18 +282,28 @@ impl Driver {
                 }
             }
             while let Some(event) = self.upload.poll_event() {
+                if let CoreEvent::Resumed { offset } = event
+                    && !self.within_proof(offset)
+                {
+                    self.begin_anew().await?;
+                    break;
+                }
                 self.handle(event).await;
-            }
-            if self.unproven() {
-                self.begin_anew().await?;
             }
         }
     }
 
-    /// Whether the server has bytes of which it is not known that they are the source's.
-    fn unproven(&self) -> bool {
-        self.proven_to
-            .is_some_and(|proven| self.record.upload_url.is_some() && self.upload.offset() > proven)
+    /// Whether `offset`, the first that the server told, lies within what is proven to be the source's; true where no proof is
+    /// wanted.
+    fn within_proof(&mut self, offset: u64) -> bool {
+        let Some(proven) = self.proven_to.take() else {
+            return true;
+        };
+        if let Some(tracer) = &self.tracer {
+            // What was read behind it was another content.
+            tracer.forget_from(proven);
+        }
+        offset <= proven
     }
 
     /// Gives up a remembered upload whose bytes are not the source's, and makes a new one.
@@ -362,6 +374,7 @@ impl Driver {
             CoreEvent::Acked { offset } => {
                 self.note_offset(offset);
                 self.last_fault = None;
+                self.read_failed = false;
                 self.emit(Event::Acked { offset });
             }
             CoreEvent::ChunkShrunk { to_bytes } => self.emit(Event::ChunkShrunk { to_bytes }),
@@ -402,6 +415,7 @@ impl Driver {
                 self.record.upload_url = None;
                 self.record.offset = 0;
                 self.record.reached = 0;
+                self.within_proof(0);
                 self.emit(Event::Restarted {
                     reason: RestartReason::Gone,
                 });

@@ -56,6 +56,11 @@ pub enum Event {
     Paused,
     /// A creation may have left an upload behind that nobody will finish.
     PossibleOrphan,
+    /// The source could not be read; it is tried once more.
+    ReadFailed {
+        /// What the reading brought.
+        error: String,
+    },
     /// A remembered upload is given up and a new one is created.
     Restarted {
         /// Why.

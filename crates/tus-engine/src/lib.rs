@@ -52,7 +52,7 @@ pub use new_upload::{Entry, NewUpload, Report, Resume};
 pub use options::UploaderOptions;
 pub use reader::{ReaderSource, WINDOW_BYTES};
 pub use service::{Finding, PlainTus, Service, printable};
-pub use source::{BytesSource, FileSource, Ready, Source};
+pub use source::{BytesSource, FileSource, Look, Ready, Source};
 pub use tus_core::client::{Creation, Failure, Reconciled, RetryReason, Verdict, VerdictKind};
 pub use tus_core::{
     ChecksumAlgorithm, ChecksumWish, ChunkRule, Metadata, RetryPolicy, UploadLength, UploadUrl,

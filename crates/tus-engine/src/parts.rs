@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_transport::BoxFuture;
-use resume_store::{Evidence, Resemblance, State};
+use resume_store::{Evidence, Record, Resemblance, State};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinSet;
 use tus_core::client::Failure;
@@ -21,8 +21,9 @@ use crate::drive::{Driver, Setup, Task};
 use crate::error::UploadError;
 use crate::event::{Event, EventSink, UploadId};
 use crate::new_upload::Report;
+use crate::prove;
 use crate::resume::Outset;
-use crate::source::Source;
+use crate::source::{Look, Source};
 
 /// No part is smaller: below it, a part costs more than it brings. 1 MiB.
 const MIN_PART_BYTES: u64 = 1024 * 1024;
@@ -66,7 +67,7 @@ impl Task {
         count: u64,
         wishes: Wishes,
         turn: Option<OwnedSemaphorePermit>,
-    ) -> Result<Report, UploadError> {
+    ) -> Result<(Report, Record), UploadError> {
         let length = self.source.length().known().unwrap_or_default();
         if outset.record.state != State::Creating || !outset.record.tags.contains_key(PARTS_TAG) {
             outset.record.state = State::Active;
@@ -122,11 +123,12 @@ impl Task {
         wishes: Wishes,
     ) -> impl Future<Output = Result<Part, UploadError>> + use<> {
         let (start, end) = (length * index / count, length * (index + 1) / count);
-        let source = Arc::new(PartSource {
+        let source: Arc<dyn Source> = Arc::new(PartSource {
             whole: Arc::clone(&self.source),
             start,
             length: end - start,
         });
+        let kept = Arc::clone(&source);
         let mut new = self.new.clone();
         let key = part_key(&self.new.source_key, index, count);
         new.source_key.clone_from(&key);
@@ -146,14 +148,35 @@ impl Task {
                 sink,
                 turn: None,
             };
-            let (report, url) = task.run_now(wishes, setup).await?;
+            let (report, record) = task.run_now(wishes, setup).await?;
             Ok(Part {
                 index,
                 key,
+                source: kept,
                 report,
-                url,
+                url: record.upload_url,
+                content: record.content,
             })
         }
+    }
+
+    /// The source is what all parts were read from. Each part has compared its own bytes while it was sent; what was touched
+    /// after one had finished is compared here.
+    async fn compare(&self, parts: &[Part]) -> Result<(), UploadError> {
+        let now = self.source.look().map_err(UploadError::Source)?;
+        match self.source.opened_as().compare(&now) {
+            Resemblance::Same => return Ok(()),
+            Resemblance::Changed => return Err(UploadError::SourceChanged),
+            Resemblance::Moved => {}
+        }
+        let pool = &self.shared.permits.buffers;
+        for part in parts {
+            let found = prove::content(part.source.as_ref(), part.report.length, pool).await;
+            if part.content.is_some() && found.map_err(UploadError::Source)? != part.content {
+                return Err(UploadError::SourceChanged);
+            }
+        }
+        Ok(())
     }
 
     /// Creates the final upload, and removes what it was made of.
@@ -164,10 +187,8 @@ impl Task {
         sink: &Together,
         wishes: Wishes,
         turn: Option<OwnedSemaphorePermit>,
-    ) -> Result<Report, UploadError> {
-        if self.source.look().map_err(UploadError::Source)? == Resemblance::Changed {
-            return Err(UploadError::SourceChanged);
-        }
+    ) -> Result<(Report, Record), UploadError> {
+        self.compare(&parts).await?;
         let urls = parts.iter().filter_map(|part| part.url.as_ref());
         let concat = UploadConcat::Final(urls.map(|url| url.expose().to_owned()).collect());
         let setup = Setup {
@@ -198,7 +219,7 @@ impl Task {
             report.requests += part.report.requests;
         }
         report.tags.remove(PARTS_TAG);
-        Ok(report)
+        Ok((report, driver.record))
     }
 
     /// All parts were to be terminated: those that had finished before are removed, too.
@@ -237,8 +258,11 @@ struct Part {
     index: u64,
     /// What it is known as.
     key: String,
+    source: Arc<dyn Source>,
     report: Report,
     url: Option<UploadUrl>,
+    /// The digest of what was sent.
+    content: Option<[u8; 16]>,
 }
 
 /// A range of another source.
@@ -266,7 +290,11 @@ impl Source for PartSource {
         self.whole.evidence()
     }
 
-    fn look(&self) -> io::Result<Resemblance> {
+    fn opened_as(&self) -> Look {
+        self.whole.opened_as()
+    }
+
+    fn look(&self) -> io::Result<Look> {
         self.whole.look()
     }
 }

@@ -67,7 +67,7 @@ impl Retrospect<'_> {
         let mut fresh = Record::intended(&new.source_key, new.destination_name());
         fresh.length = self.source.length().known();
         fresh.settings = settings(new);
-        fresh.evidence = self.evidence().await?;
+        fresh.evidence = evidence(self.source).await?;
         let mut outset = Outset {
             start: match &new.entry {
                 Entry::Creation(_) => Start::Create,
@@ -240,14 +240,14 @@ impl Retrospect<'_> {
         }
         Ok(None)
     }
+}
 
-    async fn evidence(&self) -> Result<Option<Evidence>, UploadError> {
-        let source = Arc::clone(self.source);
-        // Samples are read: from a disk that sleeps, that takes seconds.
-        let evidence = tokio::task::spawn_blocking(move || source.evidence()).await;
-        let evidence = evidence.map_err(io::Error::other).and_then(|found| found);
-        evidence.map_err(UploadError::Source)
-    }
+/// Looks at a source, on a thread that may block: samples are read, and from a disk that sleeps that takes seconds.
+pub(crate) async fn evidence(source: &Arc<dyn Source>) -> Result<Option<Evidence>, UploadError> {
+    let source = Arc::clone(source);
+    let evidence = tokio::task::spawn_blocking(move || source.evidence()).await;
+    let evidence = evidence.map_err(io::Error::other).and_then(|found| found);
+    evidence.map_err(UploadError::Source)
 }
 
 impl Outset {

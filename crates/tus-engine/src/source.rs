@@ -36,13 +36,18 @@ pub trait Source: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// Whether the source is still what it was when it was opened, as far as that can be seen without reading it. Asked before
-    /// the last piece of every chunk; [`Resemblance::Moved`] has all bytes compared before the last chunk.
+    /// What it looked like when it was opened.
+    fn opened_as(&self) -> Look {
+        Look::default()
+    }
+
+    /// What it looks like now, without reading it. Asked before the last piece of every chunk: where times differ and nothing
+    /// else does, all bytes that were read are compared before the piece leaves.
     ///
     /// # Errors
     /// What asking brings.
-    fn look(&self) -> io::Result<Resemblance> {
-        Ok(Resemblance::Same)
+    fn look(&self) -> io::Result<Look> {
+        Ok(self.opened_as())
     }
 
     /// The first byte that can still be read: 0 unless bytes pass only once.
@@ -92,28 +97,46 @@ pub struct Ready {
 #[derive(Debug)]
 pub struct FileSource {
     file: Arc<File>,
-    opened: Stat,
+    opened: Look,
     /// Cleared when the file system does not know reads that never block.
     try_cached: AtomicBool,
 }
 
-/// What shows that a file was written to: everything but the access time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
-    length: u64,
-    modified: (i64, i64),
-    /// Also when it was renamed, or its mode changed; and the only trace of an edit whose time was set back.
-    changed: (i64, i64),
+/// What shows that a source was written to. The default is that of one that cannot be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Look {
+    /// Bytes.
+    pub length: u64,
+    /// When its content was changed: seconds since 1970, and nanoseconds.
+    pub modified: (i64, i64),
+    /// When its content, name or mode were changed: the only trace of an edit whose time was set back.
+    pub changed: (i64, i64),
 }
 
-impl Stat {
-    fn of(file: &File) -> io::Result<Self> {
+impl Look {
+    /// What an open file looks like.
+    ///
+    /// # Errors
+    /// When its metadata cannot be read.
+    pub fn of(file: &File) -> io::Result<Self> {
         let metadata = file.metadata()?;
         Ok(Self {
             length: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
+    }
+
+    /// What `now` says about the bytes: [`Resemblance::Moved`] where only comparing them can tell.
+    #[must_use]
+    pub fn compare(&self, now: &Self) -> Resemblance {
+        if self == now {
+            Resemblance::Same
+        } else if (self.length, self.modified) == (now.length, now.modified) {
+            Resemblance::Moved
+        } else {
+            Resemblance::Changed
+        }
     }
 }
 
@@ -139,7 +162,7 @@ impl FileSource {
                 "not a regular file",
             ));
         }
-        let opened = Stat::of(&file)?;
+        let opened = Look::of(&file)?;
         Ok(Self {
             file: Arc::new(file),
             opened,
@@ -195,15 +218,12 @@ impl Source for FileSource {
         Evidence::of(&self.file).map(Some)
     }
 
-    fn look(&self) -> io::Result<Resemblance> {
-        let (now, then) = (Stat::of(&self.file)?, self.opened);
-        Ok(if now == then {
-            Resemblance::Same
-        } else if (now.length, now.modified) == (then.length, then.modified) {
-            Resemblance::Moved
-        } else {
-            Resemblance::Changed
-        })
+    fn opened_as(&self) -> Look {
+        self.opened
+    }
+
+    fn look(&self) -> io::Result<Look> {
+        Look::of(&self.file)
     }
 }
 
@@ -282,12 +302,13 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"first").unwrap();
         let source = FileSource::new(file.try_clone().unwrap()).unwrap();
-        assert_eq!(source.look().unwrap(), Resemblance::Same);
+        let resembles = || source.opened_as().compare(&source.look().unwrap());
+        assert_eq!(resembles(), Resemblance::Same);
         file.set_permissions(std::fs::Permissions::from_mode(0o400))
             .unwrap();
-        assert_eq!(source.look().unwrap(), Resemblance::Moved);
-        file.write_all(b" and more").unwrap();
-        assert_eq!(source.look().unwrap(), Resemblance::Changed);
+        assert_eq!(resembles(), Resemblance::Moved);
+        (&file).write_all(b" and more").unwrap();
+        assert_eq!(resembles(), Resemblance::Changed);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::body::ChunkBody;
 use crate::drive::{Driver, now};
 use crate::error::UploadError;
 use crate::event::{Event, WaitReason};
+use crate::resume;
 
 impl Driver {
     /// Sends one request and feeds what came of it.
@@ -68,7 +69,7 @@ impl Driver {
                 }
                 self.upload.on_response(&head, verdict, now());
             }
-            Err(error) if error.kind() == FaultKind::Source => return Err(self.source_error(error)),
+            Err(error) if error.kind() == FaultKind::Source => self.source_failed(error).await?,
             Err(error) => {
                 let fault = fault_of(&error);
                 if exchange.phase == Phase::Create && fault == Fault::NotSent {
@@ -85,15 +86,9 @@ impl Driver {
     /// The last byte is about to leave: once the server has it, the upload is finished, and nothing that is wrong with it can
     /// be mended.
     async fn before_last(&mut self, exchange: &Exchange) -> Result<(), UploadError> {
-        if self.source.look().map_err(UploadError::Source)? == Resemblance::Moved
-            && let (Some(tracer), Some(chunk)) = (self.tracer.clone(), exchange.chunk)
-        {
-            // Renamed while it was sent, or edited and its time set back: only the bytes can tell.
-            let pool = &self.shared.permits.buffers;
-            let proven = tracer.proven_to(self.source.as_ref(), pool, chunk.start);
-            if proven.await.map_err(UploadError::Source)? < chunk.start {
-                return Err(UploadError::SourceChanged);
-            }
+        let start = exchange.chunk.map_or(0, |chunk| chunk.start);
+        if !self.is_same(start).await? {
+            return Err(UploadError::SourceChanged);
         }
         if exchange.phase == Phase::Patch && self.note_reached() {
             self.save().await;
@@ -127,6 +122,7 @@ impl Driver {
         Body::wrap(
             ChunkBody::new(Arc::clone(&self.source), pool, chunk, on_sent)
                 .with_trailer(trailer)
+                .with_look(self.look)
                 .with_tracer(self.tracer.clone()),
         )
     }
@@ -246,14 +242,54 @@ impl Driver {
         }
     }
 
-    fn source_error(&self, error: TransportError) -> UploadError {
-        let traced = self.tracer.as_ref();
-        if traced.is_some_and(|tracer| tracer.has_changed())
-            || matches!(self.source.look(), Ok(Resemblance::Changed))
-        {
-            return UploadError::SourceChanged;
+    /// The source could not be read, or must not be sent as it is now.
+    async fn source_failed(&mut self, error: TransportError) -> Result<(), UploadError> {
+        let reached = self.upload.reached();
+        let touched = self.source.look().map_err(UploadError::Source)? != self.look;
+        if touched && self.is_same(reached).await? {
+            self.upload.interrupted(now());
+            return Ok(());
         }
-        UploadError::Source(io::Error::other(error))
+        if touched || self.tracer.as_ref().is_some_and(|it| it.has_changed()) {
+            return Err(UploadError::SourceChanged);
+        }
+        // A disk may fail once, and a network file system often does.
+        if std::mem::replace(&mut self.read_failed, true) {
+            return Err(UploadError::Source(io::Error::other(error)));
+        }
+        self.emit(Event::ReadFailed {
+            error: error.to_string(),
+        });
+        self.upload.interrupted(now());
+        Ok(())
+    }
+
+    /// Whether the first `end` bytes are what they were when they were read. A file that was renamed while it is sent looks like
+    /// one that was edited and its time set back: only the bytes can tell.
+    async fn is_same(&mut self, end: u64) -> Result<bool, UploadError> {
+        // First: what happens while the bytes are compared is seen by the next look.
+        let look = self.source.look().map_err(UploadError::Source)?;
+        match self.look.compare(&look) {
+            Resemblance::Same => return Ok(true),
+            Resemblance::Changed => return Ok(false),
+            Resemblance::Moved => {}
+        }
+        let source = Arc::clone(&self.source);
+        let evidence = resume::evidence(&source).await?;
+        let known = self.record.evidence.as_ref().zip(evidence.as_ref());
+        if known.is_some_and(|(then, now)| then.compare(now) == Resemblance::Changed) {
+            return Ok(false);
+        }
+        if let Some(tracer) = self.tracer.clone() {
+            let pool = &self.shared.permits.buffers;
+            let proven = tracer.proven_to(source.as_ref(), pool, end).await;
+            if proven.map_err(UploadError::Source)? < end {
+                return Ok(false);
+            }
+        }
+        self.record.evidence = evidence;
+        self.look = look;
+        Ok(true)
     }
 }
 

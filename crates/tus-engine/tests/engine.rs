@@ -14,13 +14,13 @@ use http_transport::{
     Body, BoxFuture, Credentials, FaultKind, Loss, LossPlan, LossyTransport, Origin, Protocol,
     ReqwestTransport, Transport, TransportError,
 };
-use resume_store::{Filter, MemoryStore, Resemblance, ResumeStore as _};
+use resume_store::{Filter, MemoryStore, ResumeStore as _};
 use test_support::{NullSink, SinkUpload};
 use tokio::sync::Notify;
 use tus_engine::{
-    Buffer, BytesSource, ChunkRule, Creation, Event, EventSink, NewUpload, ReaderSource, Resume,
-    Service, Source, Termination, UploadError, UploadId, UploadUrl, Uploader, UploaderBuilder,
-    UploaderOptions,
+    Buffer, BytesSource, ChunkRule, Creation, Event, EventSink, Look, NewUpload, ReaderSource,
+    Resume, Service, Source, Termination, UploadError, UploadId, UploadUrl, Uploader,
+    UploaderBuilder, UploaderOptions,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -514,10 +514,11 @@ impl Source for Gate {
         })
     }
 
-    fn look(&self) -> io::Result<Resemblance> {
-        Ok(match self.changed.load(Ordering::SeqCst) {
-            true => Resemblance::Changed,
-            false => Resemblance::Same,
+    fn look(&self) -> io::Result<Look> {
+        let length = u64::from(self.changed.load(Ordering::SeqCst));
+        Ok(Look {
+            length,
+            ..Look::default()
         })
     }
 }
