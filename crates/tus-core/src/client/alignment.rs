@@ -6,7 +6,7 @@
 //! a chunk that ends at a unit, then all that is left as one last chunk, then the upload anew. What is taken is used
 //! from then on.
 
-use http::{Response, StatusCode};
+use http::Response;
 
 use super::doubt::Refusal;
 use super::event::{Event, Realignment};
@@ -70,7 +70,8 @@ impl Upload {
             return self.go(Next::Patch);
         }
         if self.can_recreate() {
-            return self.go(Next::Discard(refusal.status));
+            self.forsake(refusal.status);
+            return self.go(Next::Discard);
         }
         let Refusal {
             phase,
@@ -87,13 +88,7 @@ impl Upload {
 
     /// The answer to the DELETE of an upload that cannot be continued. One that asks to wait is waited out, any other is the
     /// last: another upload is made, whatever became of this.
-    pub(super) fn discarded(
-        &mut self,
-        head: &Response<()>,
-        verdict: Option<Verdict>,
-        why: StatusCode,
-        now: Now,
-    ) {
+    pub(super) fn discarded(&mut self, head: &Response<()>, verdict: Option<Verdict>, now: Now) {
         let status = head.status();
         let advice = overruled(
             advice(Phase::Terminate, status),
@@ -111,6 +106,6 @@ impl Upload {
         if !removed && advice != Advice::Gone {
             self.events.push_back(Event::PossibleOrphan);
         }
-        self.begin_anew(why);
+        self.begin_anew();
     }
 }

@@ -149,7 +149,8 @@ impl Upload {
     /// Begins anew after the upload was lost, or stops.
     fn recreate(&mut self, refusal: Refusal) {
         if self.can_recreate() {
-            return self.begin_anew(refusal.status);
+            self.forsake(refusal.status);
+            return self.begin_anew();
         }
         let why = match refusal.kind() {
             Some(VerdictKind::Expired) => Spent::Expired,
@@ -167,8 +168,13 @@ impl Upload {
         });
     }
 
-    pub(super) fn begin_anew(&mut self, status: StatusCode) {
+    /// From here on there is no way back to this upload, whatever happens before the next one is there.
+    pub(super) fn forsake(&mut self, status: StatusCode) {
         self.tally.recreated = true;
+        self.events.push_back(Event::Recreating { status });
+    }
+
+    pub(super) fn begin_anew(&mut self) {
         self.url = None;
         self.redirected = None;
         self.misfit = None;
@@ -178,7 +184,6 @@ impl Upload {
         self.located = false;
         self.length_told = self.plan.length != UploadLength::Deferred;
         self.inherited = false;
-        self.events.push_back(Event::Recreating { status });
         self.go(Next::Create);
     }
 }

@@ -57,7 +57,8 @@ pub enum Event {
         /// Extensions, limits, algorithms.
         capabilities: Option<ServerCapabilities>,
     },
-    /// The upload is gone, or cannot be continued; a new one will be created.
+    /// The upload is gone, or cannot be continued; a new one will be created. Whoever keeps records must have forgotten the
+    /// old URL before the next step is taken, which may be to remove the upload.
     Recreating {
         /// What the server said of the old one.
         status: StatusCode,

@@ -2,8 +2,6 @@
 
 use std::time::{Instant, SystemTime};
 
-use http::StatusCode;
-
 use super::exchange::Exchange;
 use super::failure::Failure;
 
@@ -95,8 +93,8 @@ pub(super) enum Next {
     Sync,
     Patch,
     Terminate,
-    /// Remove the upload, then begin anew because of this status.
-    Discard(StatusCode),
+    /// Remove the upload, then begin anew.
+    Discard,
 }
 
 #[derive(Debug, Clone)]

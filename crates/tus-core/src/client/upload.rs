@@ -177,7 +177,7 @@ impl Upload {
                 self.ask_creation_url(Phase::Create, chunk, now)
             }
             State::Ready(Next::Sync) => self.ask_upload(Phase::Head, None, now),
-            State::Ready(Next::Terminate | Next::Discard(_)) => {
+            State::Ready(Next::Terminate | Next::Discard) => {
                 self.ask_upload(Phase::Terminate, None, now)
             }
             State::Ready(Next::Patch) => match self.in_flight.or_else(|| self.next_chunk()) {
@@ -204,7 +204,7 @@ impl Upload {
             Next::Create => self.on_created(head, verdict, now),
             Next::Sync => self.on_synced(head, verdict, now),
             Next::Patch => self.on_patched(head, verdict, now),
-            Next::Discard(why) => self.discarded(head, verdict, why, now),
+            Next::Discard => self.discarded(head, verdict, now),
             Next::Reconcile(_) => {}
         }
     }

@@ -150,7 +150,7 @@ impl Upload {
                 self.go(Next::Sync);
             }
             (Next::Patch | Next::Sync, _) => self.wait(reason, Next::Sync, None, now),
-            (Next::Reconcile(_) | Next::Terminate | Next::Probe | Next::Discard(_), _) => {
+            (Next::Reconcile(_) | Next::Terminate | Next::Probe | Next::Discard, _) => {
                 self.wait(reason, during, None, now);
             }
         }
@@ -176,7 +176,7 @@ impl Upload {
             Phase::Create => Next::Create,
             Phase::Options => Next::Probe,
             Phase::Terminate => match self.state {
-                State::Ready(next @ Next::Discard(_)) => next,
+                State::Ready(Next::Discard) => Next::Discard,
                 _ => Next::Terminate,
             },
             Phase::Head | Phase::Patch => Next::Sync,

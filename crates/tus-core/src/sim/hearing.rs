@@ -103,8 +103,9 @@ impl Checker {
         self.wish = retry_after(answer.headers(), wall);
         match status.as_u16() {
             409 => self.since.conflicts += 1,
-            400 if exchange.phase == Phase::Patch => {
-                self.misfit = true;
+            400 | 403 | 404 | 410 if exchange.phase == Phase::Patch => {
+                self.misfit |= status == StatusCode::BAD_REQUEST;
+                self.since.conflicts += 1; // each contradicts the offset that was told
                 self.since.refusals += u32::from(self.wish.is_none());
             }
             423 | 429 => {}

@@ -60,8 +60,8 @@ pub struct Report {
     pub faults: BTreeMap<&'static str, u64>,
     /// How runs ended that did not finish.
     pub failures: BTreeMap<String, u64>,
-    /// What the last request was for.
-    pub(super) last: Option<Phase>,
+    /// An upload was given up at an odd offset.
+    pub(super) forsakes: bool,
 }
 
 impl Report {
@@ -110,7 +110,6 @@ impl Report {
         self.requests += 1;
         self.body_bytes += exchange.chunk.map_or(0, |chunk| chunk.len);
         let phase = exchange.phase;
-        self.last = Some(phase);
         self.posts += u32::from(phase == Phase::Create);
         self.heads += u32::from(phase == Phase::Head);
         self.patches += u32::from(phase == Phase::Patch);
@@ -139,7 +138,8 @@ impl Report {
             Event::Acked { .. } => self.confirmations += 1,
             Event::Created { .. } => self.creations_answered += 1,
             Event::ChunkRealigned { .. } => self.realigned += 1,
-            Event::PossibleOrphan if self.last == Some(Phase::Terminate) => self.left_behind += 1,
+            Event::Recreating { status } => self.forsakes |= *status == StatusCode::BAD_REQUEST,
+            Event::PossibleOrphan if self.forsakes => self.left_behind += 1,
             Event::Rewound { .. } => self.rewinds += 1,
             _ => {}
         }
