@@ -137,9 +137,10 @@ impl Database {
     fn sync_blobs(&mut self) -> Result<(), StoreError> {
         let folder = self.folder.join("blobs");
         let mut is_new = false;
+        let mut synced = BTreeSet::new();
         for entry in fs::read_dir(&folder).map_err(StoreError::io(&folder))? {
             let entry = entry.map_err(StoreError::io(&folder))?;
-            if self.synced_blobs.insert(entry.file_name()) {
+            if !self.synced_blobs.contains(&entry.file_name()) {
                 is_new = true;
                 match File::open(entry.path()).and_then(|file| file.sync_all()) {
                     // Replaced meanwhile.
@@ -147,7 +148,10 @@ impl Database {
                     other => other.map_err(StoreError::io(&entry.path()))?,
                 }
             }
+            synced.insert(entry.file_name());
         }
+        // Not those that are gone: sled makes new ones for ever.
+        self.synced_blobs = synced;
         if is_new {
             tighten(&folder)?;
             sync_folder(&folder)?;

@@ -10,9 +10,42 @@
 //! somebody else waits. Order: lease, then gate; the gate is never held across anything else.
 //!
 //! A [`Record`] is a hint where to ask, never the truth about an upload: losing one costs an upload
-//! begun anew, so a loss must be noticed ([`StoreNotice`]) but need not stop anything.
+//! begun anew, so a loss must be noticed ([`StoreNotice`]) but need not stop anything. A [`Trail`]
+//! is less than that: it only proves that a file which was touched is still the same, and without
+//! it the file is begun anew.
 //!
-//! Everything here blocks, on purpose: call it from a thread of its own. Modes, owners and inode
+//! # The folder
+//!
+//! ```text
+//! DIR/ (0700, files 0600)      who may touch it
+//!   VERSION                    written by whoever passed the gate, when new or migrated
+//!   gate.lock                  locked while sled is open
+//!   queue.lock                 locked shared by those who wait for the gate
+//!   guard.lock                 a byte of it locked with each lease and with the gate
+//!   records.sled/              sled's; only behind the gate
+//!   records.sled.new/, .old/   a rewrite under way; finished or undone by the next one behind the gate
+//!   records.sled.damaged-MS/   set aside at that time; read by nobody, removed by `prune`
+//!   records.ledger             what there should be in records.sled; only behind the gate
+//!   leases/FINGERPRINT.lock    locked while one process drives that upload; removed by `prune`,
+//!                              while holding it
+//!   trails/FINGERPRINT         digests of the source's blocks; only while holding the lease
+//! ```
+//!
+//! Other files are left alone: other crates keep theirs here too. A person may remove the whole
+//! folder while nothing runs, and any `records.sled.damaged-*` at any time. Removing lock files
+//! harms nobody; removing `records.*` costs the records, and is noticed.
+//!
+//! # Formats
+//!
+//! `VERSION` holds one number. A folder of an older format is brought up to date by the first who
+//! passes the gate: the records are written anew beside the old ones, swapped in, and the number
+//! is written last, so that a crash anywhere has it done again. A newer or unknown format is
+//! refused by name and nothing is touched.
+//!
+//! # Threads
+//!
+//! Everything here blocks, on purpose: call it from a thread that may wait. A [`SledStore`] may be
+//! shared; commits that wait together are made together. Modes, owners and inode
 //! numbers are those of Unix; the locks are std's.
 
 #[cfg(feature = "testing")]

@@ -20,14 +20,7 @@ use crate::{
 
 /// A store in a directory of its own, shared by any number of processes of one user.
 ///
-/// ```text
-/// DIR/ (0700, files 0600)
-///   VERSION           the format
-///   gate.lock         held while sled is open        queue.lock   held shared by those who wait
-///   records.sled/     the records                    records.ledger   what there should be
-///   leases/FP.lock    held while one process drives that upload
-///   trails/FP         digests of the blocks of an unfinished upload's source
-/// ```
+/// What is in it is told in the [crate's documentation](crate).
 ///
 /// sled stays open between calls as long as nobody else wants it. A thread that lives only while
 /// it is open looks every 20 ms and closes it for a waiter; after 10 s without a call it closes it
@@ -39,7 +32,7 @@ use crate::{
 /// # Errors
 ///
 /// Any call may fail with [`StoreError::Full`], [`StoreError::Permission`],
-/// [`StoreError::Newer`], [`StoreError::LocksUnsupported`] or [`StoreError::Io`], and with
+/// [`StoreError::Newer`], [`StoreError::Older`], [`StoreError::LocksUnsupported`] or [`StoreError::Io`], and with
 /// [`StoreError::Busy`] when another process keeps the gate for half a minute. Damage is repaired
 /// and told in a [`StoreNotice`]; only where that is impossible it is [`StoreError::Damaged`].
 ///
@@ -71,7 +64,7 @@ impl SledStore {
     /// # Errors
     ///
     /// [`StoreError::Permission`] for a folder that cannot be used safely, [`StoreError::Newer`]
-    /// for the store of a newer version, and what the file system says.
+    /// or [`StoreError::Older`] for the store of a version too far away, and what the file system says.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, StoreError> {
         let folder = folder.as_ref();
         let notices = prepare_folder(folder, VERSION_FILE)?;

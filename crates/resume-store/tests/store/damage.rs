@@ -4,8 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
-use resume_store::{Change, Filter, Fingerprint, Record, ResumeStore, SledStore, StoreNotice};
+use resume_store::{
+    BlockDigest, Change, Filter, Fingerprint, Record, ResumeStore, SledStore, StoreError,
+    StoreNotice, TRAIL_MIN_BYTES,
+};
 use tempfile::TempDir;
 
 use crate::{copy, count, fingerprint, put, record};
@@ -22,6 +27,12 @@ impl Dice {
         (z ^ (z >> 31)) % below
     }
 }
+
+/// sled's segments.
+const SEGMENT: usize = 8192;
+
+/// Of a source that leaves a trail.
+const LONG: u64 = TRAIL_MIN_BYTES + 1;
 
 /// A store with a past: written, updated, partly removed, closed and opened again.
 fn lived_in(folder: &Path) -> BTreeMap<Fingerprint, Record> {
@@ -44,6 +55,8 @@ fn lived_in(folder: &Path) -> BTreeMap<Fingerprint, Record> {
                 .expect("a commit");
         }
     }
+    let trail = store.trail(&fingerprint(1), LONG);
+    (0..33).for_each(|block| trail.note(block, BlockDigest::of(&block.to_le_bytes())));
     store
         .list(Filter::all())
         .expect("a store")
@@ -64,116 +77,182 @@ pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// One act of damage below `folder`; says what it did.
 fn spoil(folder: &Path, dice: &mut Dice) -> String {
-    let mut all = Vec::new();
-    files(&folder.join("records.sled"), &mut all);
-    all.sort();
+    let mut database = Vec::new();
+    files(&folder.join("records.sled"), &mut database);
+    database.sort();
+    let one_of_them = database[dice.roll(database.len() as u64) as usize].clone();
     // The data file holds nearly everything, so it is hit most.
-    let data = folder.join("records.sled/db");
-    let ledger = folder.join("records.ledger");
-    let path = match dice.roll(10) {
-        0 => ledger,
-        1 | 2 => all[dice.roll(all.len() as u64) as usize].clone(),
-        _ => data,
+    let path = match dice.roll(12) {
+        0 => folder.join("records.ledger"),
+        1 => folder.join("VERSION"),
+        2 => folder.join("trails").join(fingerprint(1).to_string()),
+        3..=5 => one_of_them,
+        _ => folder.join("records.sled/db"),
     };
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .expect("a file");
-    let length = file.metadata().expect("metadata").len();
-    let name = path
-        .file_name()
-        .expect("a name")
-        .to_string_lossy()
-        .into_owned();
-    let at = dice.roll(length.max(1));
-    match dice.roll(8) {
+    let mut bytes = fs::read(&path).expect("a file");
+    let length = bytes.len();
+    let at = dice.roll(length.max(1) as u64) as usize;
+    let what = match dice.roll(12) {
         0 => {
-            file.set_len(at).expect("a cut");
-            format!("{name} cut at {at} of {length}")
+            bytes.truncate(at);
+            format!("cut at {at}")
         }
         1 => {
-            file.write_all_at(&[0; 4096], at / 4096 * 4096)
-                .expect("zeros");
-            format!("{name} zeroed around {at} of {length}")
+            bytes.clear();
+            "emptied".to_owned()
         }
         2 => {
-            drop(file);
             fs::remove_file(&path).expect("a removal");
-            format!("{name} removed")
+            return format!("{} removed", path.display());
         }
         3 => {
-            fs::write(folder.join("records.sled/snap.0000.generating"), "nonsense")
-                .expect("a file");
-            fs::write(folder.join("records.sled/blobs/foreign"), "nonsense").expect("a file");
-            "foreign files".to_owned()
+            let page = at / 4096 * 4096;
+            bytes[page..]
+                .iter_mut()
+                .take(4096)
+                .for_each(|byte| *byte = 0);
+            format!("page at {page} zeroed")
+        }
+        4 if length >= 2 * SEGMENT => {
+            let segments = (length / SEGMENT) as u64;
+            let [one, other] = [(); 2].map(|()| dice.roll(segments) as usize);
+            for byte in 0..SEGMENT {
+                bytes.swap(one * SEGMENT + byte, other * SEGMENT + byte);
+            }
+            format!("segments {one} and {other} swapped")
+        }
+        5 => {
+            for stray in [
+                "snap.0000000000000001",
+                "snap.00.generating",
+                "blobs/foreign",
+            ] {
+                let stray = folder.join("records.sled").join(stray);
+                fs::write(stray, "nonsense").expect("a file");
+            }
+            return "stray snapshots and a foreign file".to_owned();
         }
         _ => {
-            let mut byte = [0];
             let bit = dice.roll(8);
-            if file.read_exact_at(&mut byte, at).is_ok() {
-                file.write_all_at(&[byte[0] ^ (1 << bit)], at)
-                    .expect("a flip");
-            }
-            format!("{name}: bit {bit} of byte {at} of {length}")
+            bytes
+                .get_mut(at)
+                .into_iter()
+                .for_each(|byte| *byte ^= 1 << bit);
+            format!("bit {bit} of byte {at} flipped")
         }
+    };
+    fs::write(&path, bytes).expect("damage");
+    format!("{}: {what} of {length}", path.display())
+}
+
+/// A store that refuses a damaged `VERSION` has told of it; its owner puts that right.
+fn open(folder: &Path, what: &str) -> SledStore {
+    match SledStore::open(folder) {
+        Ok(store) => store,
+        Err(
+            StoreError::Damaged { path, .. }
+            | StoreError::Newer { path, .. }
+            | StoreError::Older { path, .. },
+        ) => {
+            assert!(path.ends_with("VERSION"), "{what}: {}", path.display());
+            fs::write(path, "2\n").expect("a version");
+            SledStore::open(folder).unwrap_or_else(|error| panic!("{what}: {error}"))
+        }
+        Err(error) => panic!("{what}: {error}"),
     }
+}
+
+/// Spoils a copy of `sound`, opens it, and sees that what is missing was told.
+fn survive(
+    root: &Path,
+    sound: &Path,
+    before: &BTreeMap<Fingerprint, Record>,
+    seed: u64,
+) -> Survived {
+    let folder = root.join(format!("seed-{seed}"));
+    copy(sound, &folder);
+    let what = spoil(&folder, &mut Dice(seed));
+    let what = format!("seed {seed}: {what}");
+
+    let store = open(&folder, &what);
+    let listed = store
+        .list(Filter::all())
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    let after: BTreeMap<_, _> = listed.into_iter().collect();
+    let notices = store.take_notices();
+    let told = notices.as_slice();
+    match told {
+        [] => assert!(after == *before, "{what}: silent"),
+        [
+            StoreNotice::Damaged {
+                complete,
+                expected,
+                kept,
+                ..
+            },
+        ] => {
+            assert_eq!(*complete, after == *before, "{what}: {told:?}");
+            assert_eq!(*kept, after.len() as u64, "{what}: {told:?}");
+            assert_eq!(*expected, Some(before.len() as u64), "{what}: {told:?}");
+        }
+        [StoreNotice::Unverified { found, .. }] => {
+            let is_whole = after == *before && *found == after.len() as u64;
+            assert!(is_whole, "{what}: {told:?}");
+        }
+        _ => panic!("{what}: {told:?}"),
+    }
+    // What a trail says is compared with the source, so it may say anything.
+    store.trail(&fingerprint(1), LONG).content(LONG);
+    let survived = Survived {
+        is_noticed: !told.is_empty(),
+        is_whole: after == *before,
+    };
+    // After the repair it is a store like any other.
+    put(&store, 1 << 32);
+    drop(store);
+    let store = open(&folder, &what);
+    assert_eq!(count(&store), after.len() + 1, "{what}");
+    assert_eq!(store.take_notices(), [], "{what}");
+    drop(store);
+    fs::remove_dir_all(&folder).expect("a removal");
+    survived
+}
+
+struct Survived {
+    is_noticed: bool,
+    is_whole: bool,
 }
 
 #[test]
 fn no_damage_loses_a_record_silently() {
-    let root = TempDir::new().expect("a folder");
+    // In memory where there is such a folder: what is tested is not what a sync does.
+    let memory = Path::new("/dev/shm");
+    let root = match TempDir::new_in(memory) {
+        Ok(root) => root,
+        Err(_) => TempDir::new().expect("a folder"),
+    };
     let sound = root.path().join("sound");
     let before = lived_in(&sound);
-    let seeds = std::env::var("RESUME_STORE_SEEDS").map_or(50, |n| n.parse().expect("a number"));
-    let (mut noticed, mut recovered) = (0, 0);
-    for seed in 0..seeds {
-        let folder = root.path().join(format!("seed-{seed}"));
-        copy(&sound, &folder);
-        let what = spoil(&folder, &mut Dice(seed));
-        let what = format!("seed {seed}: {what}");
-
-        let store = SledStore::open(&folder).unwrap_or_else(|error| panic!("{what}: {error}"));
-        let listed = store
-            .list(Filter::all())
-            .unwrap_or_else(|error| panic!("{what}: {error}"));
-        let after: BTreeMap<_, _> = listed.into_iter().collect();
-        let notices = store.take_notices();
-        let told = notices.as_slice();
-        match told {
-            [] => assert!(after == before, "{what}: silent"),
-            [
-                StoreNotice::Damaged {
-                    complete,
-                    expected,
-                    kept,
-                    ..
-                },
-            ] => {
-                assert_eq!(*complete, after == before, "{what}: {told:?}");
-                assert_eq!(*kept, after.len() as u64, "{what}: {told:?}");
-                assert_eq!(*expected, Some(before.len() as u64), "{what}: {told:?}");
+    let seeds = std::env::var("RESUME_STORE_SEEDS").map_or(500, |n| n.parse().expect("a number"));
+    let next = AtomicU64::new(0);
+    let survive_some = || {
+        let mut survived = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return survived;
             }
-            [StoreNotice::Unverified { found, .. }] => {
-                assert!(
-                    after == before && *found == after.len() as u64,
-                    "{what}: {told:?}"
-                );
-            }
-            _ => panic!("{what}: {told:?}"),
+            survived.push(survive(root.path(), &sound, &before, seed));
         }
-        noticed += usize::from(!told.is_empty());
-        recovered += usize::from(after == before);
-        // After the repair it is a store like any other.
-        put(&store, 1 << 32);
-        drop(store);
-        let store = SledStore::open(&folder).expect("a store");
-        assert_eq!(count(&store), after.len() + 1, "{what}");
-        assert_eq!(store.take_notices(), [], "{what}");
-        drop(store);
-        fs::remove_dir_all(&folder).expect("a removal");
-    }
-    println!("{seeds} damages, {noticed} noticed, {recovered} without any loss");
+    };
+    let survived: Vec<_> = thread::scope(|scope| {
+        let workers = [(); 2].map(|()| scope.spawn(survive_some));
+        let done = workers.map(|worker| worker.join().expect("no panic"));
+        done.into_iter().flatten().collect()
+    });
+    let noticed = survived.iter().filter(|one| one.is_noticed).count();
+    let whole = survived.iter().filter(|one| one.is_whole).count();
+    println!("{seeds} damages, {noticed} noticed, {whole} without any loss, none silent");
 }
 
 #[test]
