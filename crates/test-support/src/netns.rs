@@ -78,11 +78,37 @@ impl Namespace {
         Ok(Self { name, address })
     }
 
-    fn configure(&self) -> io::Result<()> {
+    fn configure(&self, other: &Self) -> io::Result<()> {
         let address = format!("{}/24", self.address);
         ip(&["-n", &self.name, "link", "set", "lo", "up"])?;
         ip(&["-n", &self.name, "address", "add", &address, "dev", LINK])?;
-        ip(&["-n", &self.name, "link", "set", LINK, "up"])
+        self.connect(other)
+    }
+
+    /// Turns the interface on. The other end's hardware address is fixed: if it had to be asked
+    /// for, a new connection into a dead cable would fail after three seconds of asking, instead
+    /// of waiting for an answer that never comes.
+    fn connect(&self, other: &Self) -> io::Result<()> {
+        let (to, at) = (other.address.to_string(), other.hardware_address());
+        ip(&["-n", &self.name, "link", "set", LINK, "up"])?;
+        ip(&[
+            "-n",
+            &self.name,
+            "neighbour",
+            "replace",
+            &to,
+            "lladdr",
+            &at,
+            "dev",
+            LINK,
+            "nud",
+            "permanent",
+        ])
+    }
+
+    /// Of the interface: locally administered, and its last byte that of the address.
+    fn hardware_address(&self) -> String {
+        format!("02:00:0a:4d:00:{:02x}", self.address.octets()[3])
     }
 
     /// Kills what still runs inside, or it would keep the namespace alive without a name.
@@ -131,12 +157,28 @@ impl VethPair {
         let left = Namespace::add(format!("{name}-l"), Ipv4Addr::new(10, 77, 0, 1))?;
         let right = Namespace::add(format!("{name}-r"), Ipv4Addr::new(10, 77, 0, 2))?;
         let pair = Self { left, right };
-        let (left, right) = (&pair.left.name, &pair.right.name);
+        let (left, right) = (&pair.left, &pair.right);
+        let addresses = [left.hardware_address(), right.hardware_address()];
         ip(&[
-            "-n", left, "link", "add", LINK, "type", "veth", "peer", "name", LINK, "netns", right,
+            "-n",
+            &left.name,
+            "link",
+            "add",
+            LINK,
+            "address",
+            &addresses[0],
+            "type",
+            "veth",
+            "peer",
+            "name",
+            LINK,
+            "address",
+            &addresses[1],
+            "netns",
+            &right.name,
         ])?;
-        pair.left.configure()?;
-        pair.right.configure()?;
+        left.configure(right)?;
+        right.configure(left)?;
         Ok(pair)
     }
 
@@ -155,16 +197,23 @@ impl VethPair {
         self.namespace(side).command(command)
     }
 
-    /// Turns one end's interface on or off. Off, that end finds no way to the other, and says so
-    /// to its own programs at once (`ENETUNREACH` for new connections); the other end's packets
-    /// find no carrier and vanish.
+    /// Turns one end's interface on or off.
+    ///
+    /// Off, that end's own programs learn at once that there is no way (`ENETUNREACH`). The
+    /// *other* end only loses its carrier: what its programs send vanishes, new connections too,
+    /// and nobody tells them. To cut a client off silently, turn the server's end off.
     ///
     /// # Errors
     /// When `ip` fails.
     pub fn set_link(&self, side: Side, up: bool) -> io::Result<()> {
-        let state = if up { "up" } else { "down" };
-        let name = &self.namespace(side).name;
-        ip(&["-n", name, "link", "set", LINK, state])
+        let (this, other) = match side {
+            Side::Left => (&self.left, &self.right),
+            Side::Right => (&self.right, &self.left),
+        };
+        if up {
+            return this.connect(other);
+        }
+        ip(&["-n", &this.name, "link", "set", LINK, "down"])
     }
 
     /// Limits what `side` sends to `bits_per_second`; `None` for no limit. Queued is at most

@@ -54,7 +54,6 @@ pub(super) async fn run(shared: Arc<Shared>, client: TcpStream, passage: Passage
         number,
         born: Instant::now(),
         handshake: view.handshake,
-        swallow: passage.doom.swallow,
         passage: Mutex::new(passage),
         server_broke: AtomicBool::new(false),
     };
@@ -140,8 +139,6 @@ struct Link<'a> {
     number: u64,
     born: Instant,
     handshake: Duration,
-    /// All that is said here is thrown away.
-    swallow: bool,
     passage: Mutex<Passage>,
     /// Seen by the pump that writes to the server, for the one that reads from it: the kernel
     /// reports a reset to only one of them.
@@ -185,7 +182,7 @@ impl Link<'_> {
                 deaf = true;
                 finish(to);
             }
-            if deaf || self.swallows(&view) {
+            if deaf {
                 parcels.clear();
                 held = 0;
             }
@@ -253,10 +250,6 @@ impl Link<'_> {
         }
     }
 
-    fn swallows(&self, view: &View) -> bool {
-        self.swallow || view.hole == Hole::Swallowing
-    }
-
     fn ended(&self, direction: Direction) -> Outcome {
         if direction == Direction::Up {
             client_ended(self.shared, self.number);
@@ -285,7 +278,7 @@ impl Link<'_> {
                 ..parcel(bytes.to_vec())
             }),
             Fate::Splice(bytes) => Some(parcel(bytes)),
-            Fate::Swallow => None,
+            Fate::Swallow | Fate::Vanish => None,
         }
     }
 

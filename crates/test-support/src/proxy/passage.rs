@@ -32,14 +32,18 @@ pub(super) struct Orders {
     pub(super) releases: u64,
 }
 
-/// What must happen to an answer.
+/// What must happen to bytes; all but the first and the last only to the begin of an answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Forward,
     /// Kept back until answers were released more often than this.
     Hold(u64),
+    /// Thrown away, and the connection ends.
     Swallow,
+    /// Replaced, and the connection ends.
     Splice(Vec<u8>),
+    /// Thrown away, and the connection goes on.
+    Vanish,
 }
 
 /// The bytes a connection has carried, the request it is at, and what is in store for it.

@@ -205,13 +205,16 @@ impl Shared {
         if then.is_some() {
             state.disarm_reached(direction, &mut passage);
         }
-        let (fate, replay) = match direction {
+        let (mut fate, mut replay) = match direction {
             Direction::Up => {
                 state.see_request(&mut passage, bytes, at);
                 (Fate::Forward, None)
             }
             Direction::Down => state.see_answer(&mut passage, bytes, at),
         };
+        if state.hole == Hole::Swallowing || passage.doom.swallow {
+            (fate, replay) = (Fate::Vanish, None);
+        }
         if matches!(fate, Fate::Swallow | Fate::Splice(_)) {
             then = then.or(Some(Break::Cut));
         }

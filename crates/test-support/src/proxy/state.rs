@@ -221,7 +221,7 @@ impl State {
         }
         let fate = passage.fate(&mut self.orders);
         match fate {
-            Fate::Forward => {}
+            Fate::Forward | Fate::Vanish => {}
             Fate::Hold(_) => self.counters.held_answers += 1,
             Fate::Splice(_) => self.counters.spliced_answers += 1,
             Fate::Swallow => self.counters.swallowed_answers += 1,

@@ -101,6 +101,26 @@ print(stream.recv(5))
 }
 
 #[tokio::test]
+async fn connecting_into_a_dead_cable_is_silent_too() {
+    let Some(pair) = pair() else { return };
+    let _server = echoing(&pair).await;
+    pair.set_link(Side::Right, false).expect("down");
+    // Longer than a kernel asks for an unknown neighbour before it says that there is none.
+    let client = python(
+        "
+import socket
+try:
+    socket.create_connection(('10.77.0.2', 7000), 4)
+except Exception as error:
+    print(type(error).__name__)
+",
+    );
+    let client = Process::spawn(pair.command(Side::Left, &client)).expect("started");
+    client.wait(PATIENCE).await.expect("ended");
+    assert_eq!(client.lines(Stream::Stdout), ["TimeoutError"]);
+}
+
+#[tokio::test]
 async fn a_rate_holds_where_the_kernel_has_it() {
     let Some(pair) = pair() else { return };
     match pair.set_rate(Side::Left, Some(8_000_000)) {
