@@ -102,7 +102,11 @@ impl Checker {
         }
         self.wish = retry_after(answer.headers(), wall);
         match status.as_u16() {
-            409 => self.since.conflicts += 1,
+            409 => {
+                self.since.conflicts += 1;
+                // To a question it is one refusal among others.
+                self.since.refusals += u32::from(exchange.phase == Phase::Head);
+            }
             400 | 403 | 404 | 410 if exchange.phase == Phase::Patch => {
                 self.misfit |= status == StatusCode::BAD_REQUEST;
                 self.since.conflicts += 1; // each contradicts the offset that was told
