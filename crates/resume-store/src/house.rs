@@ -101,7 +101,8 @@ impl House {
                 });
             }
         };
-        let (database, figures) = if is_current {
+        // What is to be told of a repair must not be lost to a failure here: the next one migrates.
+        let (database, figures) = if is_current || notice.is_some() {
             (database, figures)
         } else if self.has_room_to_renew(&database) {
             let renewed = self.renew(&mut ledger, database, figures)?;

@@ -121,3 +121,15 @@ fn a_version_before_the_first_is_refused_by_name_and_nothing_is_touched() {
     let after = fs::read(folder.join("records.sled/db")).expect("a database");
     assert!(before == after);
 }
+
+#[test]
+fn a_damaged_directory_of_version_1_is_repaired_and_told_before_it_is_brought_up_to_date() {
+    let root = TempDir::new().expect("a folder");
+    let folder = version_1(&root);
+    fs::write(folder.join("records.sled/conf"), "segment_size: 1\n").expect("damage");
+    let store = SledStore::open(&folder).expect("a store");
+    assert_eq!(store.list(Filter::all()).expect("a store").len(), 5);
+    assert_eq!(store.take_notices().len(), 1);
+    drop(store);
+    assert_migrated(&folder);
+}
