@@ -8,16 +8,21 @@
 )]
 
 mod cli;
+mod doubt;
 mod evidence;
 mod explain;
 mod interop;
 mod library;
 mod main_job;
+mod many;
 mod network_loss;
+mod one_time;
 mod parts;
 mod peers;
 mod processes;
+mod secrets;
 mod serve;
+mod settings;
 mod state;
 mod tus_js;
 mod world;

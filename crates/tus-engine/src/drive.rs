@@ -200,7 +200,7 @@ impl Driver {
             .with_start(outset.start)
             .with_chunk_rule(shared.service.chunk_rule())
             .with_chunk_bytes(chunk_bytes)
-            .with_retry(options.retry)
+            .with_retry(options.retry.with_answer_wait(options.deadlines.response))
             .with_keep_headers(shared.service.keep_headers())
             .with_probe(asking.is_some())
             .with_capabilities(capabilities)
@@ -412,10 +412,18 @@ impl Driver {
                 }
             }
             CoreEvent::Recreating { .. } => {
+                let old = self.record.clone();
+                self.record.state = State::Creating;
                 self.record.upload_url = None;
                 self.record.offset = 0;
                 self.record.reached = 0;
+                for name in &self.plan.keep_headers {
+                    self.record.tags.remove(name.as_str());
+                }
                 self.within_proof(0);
+                // First: a crash behind it must not take what is removed for an upload that was completed.
+                self.save().await;
+                self.forsake(&old).await;
                 self.emit(Event::Restarted {
                     reason: RestartReason::Gone,
                 });
@@ -471,11 +479,11 @@ impl Driver {
         match outcome {
             Outcome::Finished => {
                 let length = self.upload.offset();
-                self.record.offset = length;
                 self.record.length = Some(length);
-                self.record.content = self.tracer.as_ref().and_then(|tracer| tracer.content());
                 self.note_tags();
-                self.record.state = State::Finished;
+                let upload_id = upload_id(&self.record);
+                let content = self.tracer.as_ref().and_then(|tracer| tracer.content());
+                self.record.finish(content);
                 self.save().await;
                 if self.doubted && !self.shared.service.tidy(&self.record).await {
                     self.emit(Event::PossibleOrphan);
@@ -488,7 +496,7 @@ impl Driver {
                     already_uploaded: false,
                     settings_differ: false,
                     tags: self.record.tags.clone(),
-                    upload_id: upload_id(&self.record),
+                    upload_id,
                     bytes_sent: self.sent.load(Ordering::Relaxed),
                     requests: self.requests,
                     elapsed: self.started.elapsed(),

@@ -229,6 +229,13 @@ impl Driver {
         }
     }
 
+    /// Removes what the service keeps of an upload that is gone from its URL.
+    pub(crate) async fn forsake(&mut self, record: &Record) {
+        if self.shared.service.discard(record).await == Some(false) {
+            self.emit(Event::PossibleOrphan);
+        }
+    }
+
     /// Removes partial uploads that are of no use any more: from the server, where it does that, and from the store.
     pub(crate) async fn remove_parts(&mut self, parts: &[(String, Option<UploadUrl>)]) {
         let offered = self.shared.capabilities(&self.creation_url).await;

@@ -59,22 +59,21 @@ impl Upload {
         if refusal.advice == Advice::Gone {
             return self.recreate(refusal);
         }
-        let used = refusal.kind() == Some(VerdictKind::AlreadyUsed);
-        let one_time = self.plan.creation.is_none();
+        let spent = self.spent(&refusal);
         let Refusal {
             phase,
             status,
             verdict,
             advice,
         } = refusal;
-        self.fail(match advice {
-            Advice::Login => Failure::Credentials {
-                phase,
+        self.fail(match (spent, advice) {
+            (Some(why), _) => Failure::OneTimeUrl {
+                why,
                 status,
                 verdict,
             },
-            _ if used && one_time => Failure::OneTimeUrl {
-                why: Spent::Used,
+            (None, Advice::Login) => Failure::Credentials {
+                phase,
                 status,
                 verdict,
             },
@@ -84,6 +83,18 @@ impl Upload {
                 verdict,
             },
         });
+    }
+
+    /// Why a one-time URL is of no use any more, if that is what a refusal says.
+    fn spent(&self, refusal: &Refusal) -> Option<Spent> {
+        if self.plan.creation.is_some() {
+            return None;
+        }
+        match refusal.kind() {
+            Some(VerdictKind::AlreadyUsed) => Some(Spent::Used),
+            None if refusal.status == StatusCode::FORBIDDEN => Some(Spent::NotAccepted),
+            _ => None,
+        }
     }
 
     /// What a service says of a doubt.
@@ -115,8 +126,9 @@ impl Upload {
         let Some(refusal) = self.refusal.take() else {
             return;
         };
-        let gone =
-            refusal.advice == Advice::Gone || refusal.kind() == Some(VerdictKind::AlreadyUsed);
+        let gone = refusal.advice == Advice::Gone
+            || refusal.kind() == Some(VerdictKind::AlreadyUsed)
+            || self.spent(&refusal).is_some();
         if found == Reconciled::Unknown && gone {
             let status = refusal.status;
             return self.fail(Failure::Vanished { status });

@@ -206,6 +206,9 @@ pub enum Spent {
     /// The server does not know its upload.
     #[error("is not known any more")]
     Gone,
+    /// The server does not say why: a one-time URL needs no credentials, so it is not about those.
+    #[error("is not accepted, as one that has expired or was used before")]
+    NotAccepted,
     /// Something was uploaded with it before.
     #[error("was used before")]
     Used,

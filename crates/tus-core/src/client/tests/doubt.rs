@@ -18,6 +18,7 @@ fn a_one_time_url_is_never_made_anew_and_its_failure_says_why() {
     let cases = [
         (404, None, Spent::Gone),
         (410, None, Spent::Gone),
+        (403, None, Spent::NotAccepted),
         (403, Some(VerdictKind::Gone), Spent::Gone),
         (403, Some(VerdictKind::Expired), Spent::Expired),
         (400, Some(VerdictKind::AlreadyUsed), Spent::Used),
