@@ -155,6 +155,8 @@ pub(crate) struct Driver {
     pub(crate) save_trouble_told: bool,
     /// A creation was sent, and whether it was carried out is not known.
     pub(crate) creation_in_doubt: bool,
+    /// The store has the URL of the upload.
+    pub(crate) is_known: bool,
     /// The source could not be read since the last confirmed byte.
     pub(crate) read_failed: bool,
     /// The service was asked about a doubt in this run.
@@ -235,6 +237,7 @@ impl Driver {
             creation_in_doubt: false,
             doubted: false,
             read_failed: false,
+            is_known: outset.is_known,
         }
     }
 
@@ -244,6 +247,10 @@ impl Driver {
         }
         if let Some(record) = self.abandoned.take() {
             self.discard(&record).await;
+        }
+        if self.plan.creation.is_none() && !self.is_known {
+            // There is no creation to write down: this is where its memory begins.
+            self.save().await;
         }
         let mut terminating = false;
         loop {
@@ -386,9 +393,12 @@ impl Driver {
                 self.record.expires_at = expires;
                 self.note_tags();
                 // Handed out now, so that one commit tells of the creation and of the first chunk, which often is the last one.
-                self.upload.step(now());
+                let next = self.upload.step(now());
                 self.note_reached();
-                self.save().await;
+                // What came along with its creation is finished already: its end is written instead.
+                if !matches!(next, Step::Done(Outcome::Finished)) {
+                    self.save().await;
+                }
                 self.emit(Event::Created {
                     tags: self.record.tags.clone(),
                 });
@@ -484,7 +494,7 @@ impl Driver {
                 let upload_id = upload_id(&self.record);
                 let content = self.tracer.as_ref().and_then(|tracer| tracer.content());
                 self.record.finish(content);
-                self.save().await;
+                self.retire().await;
                 if self.doubted && !self.shared.service.tidy(&self.record).await {
                     self.emit(Event::PossibleOrphan);
                 }

@@ -44,6 +44,7 @@ enum Command {
         oneshot::Sender<Result<Option<Record>, StoreError>>,
     ),
     Note(Fingerprint, Box<Record>),
+    Retire(Fingerprint, Box<Record>, Lease),
     Strays(oneshot::Sender<Strays>),
     Trail {
         fingerprint: Fingerprint,
@@ -73,6 +74,7 @@ impl Journal {
                 sink,
                 interval,
                 pending: HashMap::new(),
+                retiring: HashMap::new(),
                 strays: None,
                 written_at: Instant::now(),
             }
@@ -108,6 +110,13 @@ impl Journal {
         self.ask(command)
             .await
             .unwrap_or_else(|| Err("the store's thread has ended".into()))
+    }
+
+    /// Writes the record of an upload that has ended with the next batch, and gives its lease back when that is done.
+    pub(crate) fn retire(&self, fingerprint: Fingerprint, record: Record, lease: Lease) {
+        let _ = self
+            .commands
+            .send(Command::Retire(fingerprint, Box::new(record), lease));
     }
 
     /// Gives a record and its trail another fingerprint, durably. Bring both leases.
@@ -176,6 +185,9 @@ struct Scribe {
     sink: Arc<dyn EventSink>,
     interval: Duration,
     pending: HashMap<Fingerprint, Option<Record>>,
+    /// Leases of uploads that have ended, to be given back once that is written: until then, nobody else may find them
+    /// unfinished.
+    retiring: HashMap<Fingerprint, Lease>,
     /// Once somebody asked.
     strays: Option<Strays>,
     written_at: Instant,
@@ -234,6 +246,10 @@ impl Scribe {
             }
             Command::Flush(reply) => waiting.push(reply),
             Command::Lease(fingerprint, reply) => {
+                if self.retiring.contains_key(&fingerprint) {
+                    // It ended a moment ago, and is wanted again.
+                    let _ = self.write();
+                }
                 let _ = reply.send(self.store.lease(&fingerprint));
             }
             Command::Load(fingerprint, reply) => {
@@ -241,6 +257,10 @@ impl Scribe {
             }
             Command::Note(fingerprint, record) => {
                 self.pending.insert(fingerprint, Some(*record));
+            }
+            Command::Retire(fingerprint, record, lease) => {
+                self.pending.insert(fingerprint, Some(*record));
+                self.retiring.insert(fingerprint, lease);
             }
             Command::Strays(reply) => {
                 if self.strays.is_none() {
@@ -316,10 +336,13 @@ impl Scribe {
                         self.store.remove_trail(&fingerprint);
                     }
                 }
+                self.retiring.clear();
                 Ok(())
             }
             Err(error) => {
                 tracing::warn!(%error, records = changes.len(), "resume state not written, will try again");
+                // Without a state that can be written, a lease keeps others from the truth as well.
+                self.retiring.clear();
                 Err(error.to_string())
             }
         }

@@ -46,7 +46,22 @@ impl Driver {
             .journal
             .commit(keeper.fingerprint, Some(self.record.clone()))
             .await;
+        self.is_known = saved.is_ok() && self.record.upload_url.is_some();
         self.tell_trouble(saved);
+    }
+
+    /// Writes the record of an upload that has ended, and lets go of it. Durably at once if the store does not even know that it
+    /// was created; else with the next batch, for a crash before it costs the next run one question.
+    pub(crate) async fn retire(&mut self) {
+        if !self.is_known {
+            return self.save().await;
+        }
+        if let Some(keeper) = self.keeper.take() {
+            let record = self.record.clone();
+            keeper
+                .journal
+                .retire(keeper.fingerprint, record, keeper.lease);
+        }
     }
 
     /// Removes the record: there is nothing to go on with.

@@ -33,6 +33,8 @@ pub(crate) enum Begin {
 pub(crate) struct Outset {
     pub(crate) start: Start,
     pub(crate) record: Record,
+    /// The store has the record, with the upload's URL.
+    pub(crate) is_known: bool,
     /// The record of an upload that begins anew.
     pub(crate) fresh: Record,
     pub(crate) restarted: Option<RestartReason>,
@@ -49,7 +51,7 @@ pub(crate) struct Outset {
 pub(crate) struct Keeper {
     pub(crate) journal: Journal,
     pub(crate) fingerprint: Fingerprint,
-    _lease: Lease,
+    pub(crate) lease: Lease,
 }
 
 /// Where an upload is looked for, and with what.
@@ -78,6 +80,7 @@ impl Retrospect<'_> {
                 },
             },
             record: fresh.clone(),
+            is_known: false,
             fresh,
             restarted: None,
             abandoned: None,
@@ -146,6 +149,7 @@ impl Retrospect<'_> {
                     };
                 }
                 known.evidence.clone_from(&outset.fresh.evidence);
+                outset.is_known = known.upload_url.is_some();
                 outset.record = known;
                 return Ok(Begin::Upload(Box::new(outset)));
             }
@@ -284,7 +288,7 @@ async fn keep(journal: &Journal, fingerprint: Fingerprint) -> Result<Keeper, Upl
         Ok(lease) => Ok(Keeper {
             journal: journal.clone(),
             fingerprint,
-            _lease: lease,
+            lease,
         }),
         Err(error @ StoreError::Busy { .. }) => Err(UploadError::Busy(error)),
         Err(error) => Err(UploadError::Store(error)),
