@@ -18,10 +18,7 @@ impl Outcome {
     pub(crate) fn of(ended: Ended) -> Self {
         match ended {
             Ok(seen) => Self::Survived(seen),
-            Err(why) => {
-                println!("not run: {why}");
-                Self::NotHere(why)
-            }
+            Err(why) => Self::NotHere(why),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use stream_upload::resume_store::{Change, Filter, ResumeStore as _, SledStore};
 use test_support::{Checker, Process};
 
-use crate::world::{Ended, PATIENCE, World, emulator, end, run};
+use crate::world::{Ended, World, emulator, end, run};
 
 const PROCESSES: usize = 8;
 
@@ -90,7 +90,7 @@ async fn a_library_that_was_uploaded_is_not_uploaded_again_a_month_later() {
     let month = Duration::from_secs(31 * 24 * 60 * 60);
     emulator.advance(month).await;
     // The client's clock cannot be moved, so what it remembers is made a month older.
-    let store = SledStore::open(&world.state_dir()).unwrap();
+    let store = SledStore::open(world.state_dir()).unwrap();
     let older = |time: SystemTime| time.checked_sub(month).unwrap();
     let records = store.list(Filter::all()).unwrap();
     assert_eq!(records.len(), 20);
@@ -110,5 +110,4 @@ async fn a_library_that_was_uploaded_is_not_uploaded_again_a_month_later() {
     assert_eq!(summary["bytes_sent"], 0);
     assert_eq!(summary["skipped"], 20);
     assert_eq!(emulator.videos().len(), 20);
-    let _ = PATIENCE;
 }

@@ -63,11 +63,22 @@ impl Task {
         setup: Setup,
     ) -> BoxFuture<'static, Result<(Report, Record), UploadError>> {
         Box::pin(async move {
+            let label = self
+                .new
+                .label
+                .clone()
+                .unwrap_or_else(|| self.new.source_key.clone());
+            let (id, sink) = (self.id, Arc::clone(&setup.sink));
+            let on_comparing = |bytes| {
+                let label = label.clone();
+                sink.event(id, &Event::Comparing { label, bytes });
+            };
             let retrospect = Retrospect {
                 new: &self.new,
                 source: &self.source,
                 journal: self.shared.journal.as_ref(),
                 pool: &self.shared.permits.buffers,
+                on_comparing: &on_comparing,
             };
             let outset = match retrospect.look_back().await? {
                 Begin::Finished {
@@ -93,12 +104,6 @@ impl Task {
                 }
                 Begin::Upload(outset) => *outset,
             };
-            let (id, sink) = (self.id, Arc::clone(&setup.sink));
-            let label = self
-                .new
-                .label
-                .clone()
-                .unwrap_or_else(|| self.new.source_key.clone());
             sink.event(
                 id,
                 &Event::Started {

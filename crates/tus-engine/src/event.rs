@@ -33,7 +33,14 @@ pub enum Event {
         /// Bytes per PATCH from now on.
         to_bytes: u64,
     },
-    /// The upload exists on the server, and its record is written.
+    /// The source looks different and may be the same, as after a move: it is read again and compared with what was sent.
+    Comparing {
+        /// What the source is called.
+        label: String,
+        /// Bytes that may have to be read.
+        bytes: u64,
+    },
+    /// The upload exists on the server, and its record is written, or is with the next commit if the upload is whole already.
     Created {
         /// The kept headers of the answer, such as `stream-media-id`.
         tags: BTreeMap<String, String>,

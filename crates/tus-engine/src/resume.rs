@@ -60,6 +60,8 @@ pub(crate) struct Retrospect<'a> {
     pub(crate) source: &'a Arc<dyn Source>,
     pub(crate) journal: Option<&'a Journal>,
     pub(crate) pool: &'a Arc<BufferPool>,
+    /// Hears that a source is read for comparison.
+    pub(crate) on_comparing: &'a (dyn Fn(u64) + Send + Sync),
 }
 
 impl Retrospect<'_> {
@@ -194,6 +196,7 @@ impl Retrospect<'_> {
                 let Some(content) = known.content else {
                     return Ok(false);
                 };
+                (self.on_comparing)(now.length);
                 let found = prove::content(self.source.as_ref(), now.length, self.pool).await;
                 Ok(found.map_err(UploadError::Source)? == Some(content))
             }
@@ -201,6 +204,7 @@ impl Retrospect<'_> {
                 let Some(tracer) = &outset.tracer else {
                     return Ok(false);
                 };
+                (self.on_comparing)(known.reached.max(known.offset));
                 let source = self.source.as_ref();
                 let proven = tracer.proven_to(source, self.pool, now.length).await;
                 let proven = proven.map_err(UploadError::Source)?;

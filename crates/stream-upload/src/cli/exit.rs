@@ -263,6 +263,7 @@ pub(crate) fn hint_for(error: &JobError) -> Option<&'static str> {
             "check the token (CLOUDFLARE_API_TOKEN or --token-file, permission Stream: Edit) or --header; then run the same command again"
         }
         Failure::Gone { .. } => "run the command again with --no-resume to begin anew",
+        Failure::OneTimeUrl { .. } => "have another one-time URL made, and run the command with it",
         Failure::NotTus { .. } => {
             "check the URL: it must be the tus creation URL itself, and no proxy or login page may stand before it"
         }

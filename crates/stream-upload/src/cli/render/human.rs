@@ -88,6 +88,9 @@ impl Human {
             Event::StateNotSaved { error } => self.line(&format!(
                 "{label}: the resume state cannot be saved ({error}); the upload goes on, but a crash would begin it anew"
             )),
+            Event::ReadFailed { error } => {
+                self.line(&format!("{label}: could not be read ({error}), tried once more"));
+            }
             Event::ChunkShrunk { to_bytes } => {
                 self.line(&format!("{label}: the server takes smaller chunks, now {}", HumanBytes(*to_bytes)));
             }
@@ -96,6 +99,14 @@ impl Human {
             }
             _ => {}
         }
+    }
+
+    pub(super) fn comparing(&self, label: &str, bytes: u64) {
+        self.line(&format!(
+            "{}: looks different since the last run; its first {} are compared with what was sent",
+            harmless(label),
+            HumanBytes(bytes)
+        ));
     }
 
     fn tell_progress(&self, track: &Track) {

@@ -76,6 +76,9 @@ impl Json {
                     json!({ "reason": super::human::restart_words(*reason) }),
                 );
             }
+            Event::ReadFailed { error } => {
+                self.line("read-failed", Some(source), json!({ "error": error }));
+            }
             Event::PartsNotOffered => self.line("parts-not-offered", Some(source), json!({})),
             Event::StateNotSaved { error } => {
                 self.line("state-not-saved", Some(source), json!({ "error": error }));
@@ -88,6 +91,10 @@ impl Json {
             }
             _ => {}
         }
+    }
+
+    pub(super) fn comparing(&self, source: &str, bytes: u64) {
+        self.line("comparing", Some(source), json!({ "bytes": bytes }));
     }
 
     fn progress(&self, upload: UploadId, track: &Track) {

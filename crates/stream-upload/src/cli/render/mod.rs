@@ -232,6 +232,13 @@ fn settings_line(applied: &Applied) -> String {
 
 impl EventSink for Renderer {
     fn event(&self, upload: UploadId, event: &Event) {
+        if let Event::Comparing { label, bytes } = event {
+            // It comes before the upload has begun, if it ever does.
+            return match &self.view {
+                View::Human(human) => human.comparing(label, *bytes),
+                View::Json(json) => json.comparing(label, *bytes),
+            };
+        }
         let mut state = self.lock();
         if let Event::Started { label, length } = event {
             state
