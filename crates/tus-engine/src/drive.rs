@@ -4,138 +4,28 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use http_transport::{BoxFuture, TransportError};
+use http_transport::TransportError;
 use resume_store::{Record, State};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
 use tokio::time::{Instant, sleep_until};
 use tus_core::client::{
-    Event as CoreEvent, Failure, Now, Outcome, RetryReason, Start, Step, Upload, UploadPlan,
-    VerdictKind,
+    Event as CoreEvent, Failure, Now, Outcome, Start, Step, Upload, UploadPlan,
 };
 use tus_core::rejection::Phase;
-use tus_core::{ChecksumWish, UploadConcat, UploadUrl};
+use tus_core::{ChecksumWish, UploadUrl};
 
 use crate::capabilities::Known;
 use crate::control::{Wish, Wishes};
 use crate::error::UploadError;
 use crate::event::{Event, EventSink, RestartReason, UploadId};
-use crate::new_upload::{NewUpload, Report};
-use crate::permits::Held;
+use crate::new_upload::Report;
 use crate::prove::Tracer;
-use crate::resume::{Begin, Keeper, Outset, Retrospect};
+use crate::resume::{Keeper, Outset};
 use crate::source::{Look, Source};
+use crate::task::{Setup, Task, take_turn};
 use crate::uploader::Shared;
-
-/// A source, and what is wanted of it.
-pub(crate) struct Task {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) id: UploadId,
-    pub(crate) source: Arc<dyn Source>,
-    pub(crate) new: NewUpload,
-}
-
-/// What a driver is told beyond the task itself.
-pub(crate) struct Setup {
-    pub(crate) concat: Option<UploadConcat>,
-    pub(crate) sink: Arc<dyn EventSink>,
-    /// The place among the uploads that run at once; parts share that of their whole.
-    pub(crate) turn: Option<OwnedSemaphorePermit>,
-}
-
-impl Task {
-    /// Waits for its turn and does it.
-    pub(crate) async fn run(self, wishes: Wishes) -> Result<Report, UploadError> {
-        let turn = take_turn(&self.shared).await;
-        let setup = Setup {
-            concat: None,
-            sink: Arc::clone(&self.shared.sink),
-            turn,
-        };
-        self.run_now(wishes, setup).await.map(|(report, _)| report)
-    }
-
-    /// Does it, and gives the record of it. Boxed, because a whole runs its parts through here.
-    pub(crate) fn run_now(
-        self,
-        wishes: Wishes,
-        setup: Setup,
-    ) -> BoxFuture<'static, Result<(Report, Record), UploadError>> {
-        Box::pin(async move {
-            let label = self
-                .new
-                .label
-                .clone()
-                .unwrap_or_else(|| self.new.source_key.clone());
-            let (id, sink) = (self.id, Arc::clone(&setup.sink));
-            let on_comparing = |bytes| {
-                let label = label.clone();
-                sink.event(id, &Event::Comparing { label, bytes });
-            };
-            let retrospect = Retrospect {
-                new: &self.new,
-                source: &self.source,
-                journal: self.shared.journal.as_ref(),
-                pool: &self.shared.permits.buffers,
-                on_comparing: &on_comparing,
-            };
-            let outset = match retrospect.look_back().await? {
-                Begin::Finished {
-                    record,
-                    settings_differ,
-                } => {
-                    if setup.concat.is_some() {
-                        // Progress of the whole counts this part.
-                        setup.sink.event(
-                            self.id,
-                            &Event::Acked {
-                                offset: record.offset,
-                            },
-                        );
-                        setup.sink.event(
-                            self.id,
-                            &Event::Finished {
-                                tags: record.tags.clone(),
-                            },
-                        );
-                    }
-                    return Ok((already_uploaded(&record, settings_differ), *record));
-                }
-                Begin::Upload(outset) => *outset,
-            };
-            sink.event(
-                id,
-                &Event::Started {
-                    label,
-                    length: self.source.length().known(),
-                },
-            );
-            let result = self.send(outset, wishes, setup).await;
-            if result.is_err() {
-                sink.event(id, &Event::Failed);
-            }
-            result
-        })
-    }
-
-    async fn send(
-        self,
-        outset: Outset,
-        wishes: Wishes,
-        setup: Setup,
-    ) -> Result<(Report, Record), UploadError> {
-        if setup.concat.is_none() {
-            let count = self.parts(&outset).await;
-            if count > 1 {
-                return self.send_parts(outset, count, wishes, setup.turn).await;
-            }
-        }
-        let mut driver = Driver::new(&self, outset, setup).await;
-        let report = driver.drive(wishes).await?;
-        Ok((report, driver.record))
-    }
-}
 
 pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
@@ -146,14 +36,14 @@ pub(crate) struct Driver {
     pub(crate) look: Look,
     pub(crate) upload: Upload,
     /// What the machine was made of, to begin anew with.
-    plan: UploadPlan,
+    pub(crate) plan: UploadPlan,
     pub(crate) record: Record,
     /// The record of an upload that begins anew.
-    fresh: Record,
+    pub(crate) fresh: Record,
     pub(crate) keeper: Option<Keeper>,
     pub(crate) tracer: Option<Arc<Tracer>>,
     /// Up to where a source that looks different is the same.
-    proven_to: Option<u64>,
+    pub(crate) proven_to: Option<u64>,
     pub(crate) sent: Arc<AtomicU64>,
     pub(crate) requests: u64,
     pub(crate) last_fault: Option<TransportError>,
@@ -305,44 +195,6 @@ impl Driver {
         }
     }
 
-    /// Whether `offset`, the first that the server told, lies within what is proven to be the source's; true where no proof is
-    /// wanted.
-    fn within_proof(&mut self, offset: u64) -> bool {
-        let Some(proven) = self.proven_to.take() else {
-            return true;
-        };
-        if let Some(tracer) = &self.tracer {
-            // What was read behind it was another content.
-            tracer.forget_from(proven);
-        }
-        offset <= proven
-    }
-
-    /// Gives up a remembered upload whose bytes are not the source's, and makes a new one.
-    async fn begin_anew(&mut self) -> Result<(), UploadError> {
-        if self.plan.creation.is_none() {
-            return Err(UploadError::SourceChanged);
-        }
-        let reason = RestartReason::SourceChanged;
-        self.emit(Event::Restarted { reason });
-        let old = std::mem::replace(&mut self.record, self.fresh.clone());
-        self.record.idempotency_key.clone_from(&old.idempotency_key);
-        // First: a crash behind it must not take the removed upload for one that was completed.
-        self.save().await;
-        self.discard(&old).await;
-        if let Some(tracer) = &self.tracer {
-            tracer.forget_from(0);
-        }
-        self.proven_to = None;
-        self.upload = Upload::new(
-            self.plan
-                .clone()
-                .with_start(Start::Create)
-                .with_probe(false),
-        );
-        Ok(())
-    }
-
     /// Does what the machine says.
     async fn take(&mut self, step: Step) -> Result<(), UploadError> {
         match step {
@@ -378,116 +230,6 @@ impl Driver {
         }
         self.upload.interrupted(now());
         self.emit(Event::Unpaused);
-    }
-
-    /// Keeps the record and tells listeners.
-    async fn handle(&mut self, event: CoreEvent) {
-        match event {
-            CoreEvent::Acked { offset } => {
-                self.note_offset(offset);
-                self.last_fault = None;
-                self.read_failed = false;
-                self.emit(Event::Acked { offset });
-            }
-            CoreEvent::ChunkShrunk { to_bytes } => self.emit(Event::ChunkShrunk { to_bytes }),
-            CoreEvent::Created { url, expires, .. } => {
-                self.creation_in_doubt = false;
-                self.record.state = State::Active;
-                self.record.upload_url = Some(UploadUrl::clone(&url));
-                self.record.offset = 0;
-                self.record.expires_at = expires;
-                self.note_tags();
-                // Handed out now, so that one commit tells of the creation and of the first chunk, which often is the last one.
-                let next = self.upload.step(now());
-                self.note_reached();
-                // What came along with its creation is finished already: its end is written instead.
-                if !matches!(next, Step::Done(Outcome::Finished)) {
-                    self.save().await;
-                }
-                self.emit(Event::Created {
-                    tags: self.record.tags.clone(),
-                });
-            }
-            CoreEvent::Expires { at } => {
-                if self.record.expires_at != Some(at) {
-                    self.record.expires_at = Some(at);
-                    self.emit(Event::Expires { at });
-                }
-            }
-            CoreEvent::OneRequestRefused => {
-                self.shared
-                    .capabilities
-                    .refuses_one_request(&self.creation_url)
-                    .await;
-            }
-            CoreEvent::PossibleOrphan => self.emit(Event::PossibleOrphan),
-            CoreEvent::Probed { capabilities } => {
-                if let Some(mut asking) = self.asking.take() {
-                    *asking = Known::Answer(capabilities);
-                }
-            }
-            CoreEvent::Recreating { .. } => {
-                let old = self.record.clone();
-                self.record.state = State::Creating;
-                self.record.upload_url = None;
-                self.record.offset = 0;
-                self.record.reached = 0;
-                for name in &self.plan.keep_headers {
-                    self.record.tags.remove(name.as_str());
-                }
-                self.within_proof(0);
-                // First: a crash behind it must not take what is removed for an upload that was completed.
-                self.save().await;
-                self.forsake(&old).await;
-                self.emit(Event::Restarted {
-                    reason: RestartReason::Gone,
-                });
-            }
-            CoreEvent::Resumed { offset } => {
-                self.note_offset(offset);
-                self.emit(Event::Resumed { offset });
-            }
-            CoreEvent::Retry {
-                reason,
-                wait,
-                attempt,
-            } => self.retry(reason, wait, attempt),
-            CoreEvent::Rewound { from, to } => {
-                self.note_offset(to);
-                self.emit(Event::Rewound { from, to });
-            }
-            CoreEvent::VersionMissing => self.emit(Event::VersionMissing),
-            other => tracing::debug!(?other, "an event without listener"),
-        }
-    }
-
-    fn retry(&self, reason: RetryReason, wait: Duration, attempt: u32) {
-        if let RetryReason::Throttled(_, verdict) = &reason
-            && let Some(url) = self.upload.target()
-        {
-            let full = verdict.as_ref().and_then(|verdict| verdict.kind);
-            let no_room = matches!(
-                full,
-                Some(VerdictKind::QueueFull | VerdictKind::StorageFull)
-            );
-            let held = if no_room { Held::Creations } else { Held::All };
-            self.shared.permits.brake.hold(&url.origin(), held, wait);
-        }
-        let transport = matches!(
-            reason,
-            RetryReason::Broken | RetryReason::NoAnswer | RetryReason::Unreachable
-        );
-        let detail = self
-            .last_fault
-            .as_ref()
-            .filter(|_| transport)
-            .map(ToString::to_string);
-        self.emit(Event::Retry {
-            reason,
-            detail,
-            wait,
-            attempt,
-        });
     }
 
     async fn end(&mut self, outcome: Outcome) -> Result<Report, UploadError> {
@@ -549,28 +291,7 @@ impl Driver {
     }
 }
 
-/// A place among the uploads that run at once. The semaphore is never closed.
-async fn take_turn(shared: &Shared) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(&shared.permits.uploads)
-        .acquire_owned()
-        .await
-        .ok()
-}
-
-fn already_uploaded(record: &Record, settings_differ: bool) -> Report {
-    Report {
-        length: record.length.unwrap_or(record.offset),
-        already_uploaded: true,
-        settings_differ,
-        tags: record.tags.clone(),
-        upload_id: upload_id(record),
-        bytes_sent: 0,
-        requests: 0,
-        elapsed: Duration::ZERO,
-    }
-}
-
-fn upload_id(record: &Record) -> String {
+pub(crate) fn upload_id(record: &Record) -> String {
     let url = record.upload_url.as_ref();
     url.map(|url| url.last_segment().to_owned())
         .unwrap_or_default()

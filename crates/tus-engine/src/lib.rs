@@ -30,6 +30,7 @@ mod drive;
 mod error;
 mod event;
 mod handle;
+mod heed;
 mod journal;
 mod keep;
 mod new_upload;
@@ -41,6 +42,7 @@ mod reader;
 mod resume;
 mod service;
 mod source;
+mod task;
 mod uploader;
 mod wire;
 

@@ -17,13 +17,14 @@ use tus_core::{Extension, UploadConcat, UploadLength, UploadUrl};
 
 use crate::buffer::Buffer;
 use crate::control::Wishes;
-use crate::drive::{Driver, Setup, Task};
+use crate::drive::Driver;
 use crate::error::UploadError;
 use crate::event::{Event, EventSink, UploadId};
 use crate::new_upload::Report;
 use crate::prove;
 use crate::resume::Outset;
 use crate::source::{Look, Source};
+use crate::task::{Setup, Task};
 
 /// No part is smaller: below it, a part costs more than it brings. 1 MiB.
 const MIN_PART_BYTES: u64 = 1024 * 1024;

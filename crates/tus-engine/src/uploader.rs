@@ -10,7 +10,6 @@ use tus_core::{ServerCapabilities, UploadUrl};
 
 use crate::capabilities::{Capabilities, Known};
 use crate::control::Wishes;
-use crate::drive::Task;
 use crate::error::UploadError;
 use crate::event::{EventSink, Silent, UploadId};
 use crate::handle::UploadHandle;
@@ -21,6 +20,7 @@ use crate::permits::Permits;
 use crate::resume;
 use crate::service::{PlainTus, Service};
 use crate::source::Source;
+use crate::task::Task;
 
 /// Uploads sources to tus servers. Cheap to clone; all clones share their limits, their connections and their store.
 #[derive(Clone)]

@@ -1,0 +1,148 @@
+//! [`Task`]: one upload on its way from its turn to its report.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_transport::BoxFuture;
+use resume_store::Record;
+use tokio::sync::OwnedSemaphorePermit;
+use tus_core::UploadConcat;
+
+use crate::control::Wishes;
+use crate::drive::{Driver, upload_id};
+use crate::error::UploadError;
+use crate::event::{Event, EventSink, UploadId};
+use crate::new_upload::{NewUpload, Report};
+use crate::resume::{Begin, Outset, Retrospect};
+use crate::source::Source;
+use crate::uploader::Shared;
+
+/// A source, and what is wanted of it.
+pub(crate) struct Task {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) id: UploadId,
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) new: NewUpload,
+}
+
+/// What a driver is told beyond the task itself.
+pub(crate) struct Setup {
+    pub(crate) concat: Option<UploadConcat>,
+    pub(crate) sink: Arc<dyn EventSink>,
+    /// The place among the uploads that run at once; parts share that of their whole.
+    pub(crate) turn: Option<OwnedSemaphorePermit>,
+}
+
+impl Task {
+    /// Waits for its turn and does it.
+    pub(crate) async fn run(self, wishes: Wishes) -> Result<Report, UploadError> {
+        let turn = take_turn(&self.shared).await;
+        let setup = Setup {
+            concat: None,
+            sink: Arc::clone(&self.shared.sink),
+            turn,
+        };
+        self.run_now(wishes, setup).await.map(|(report, _)| report)
+    }
+
+    /// Does it, and gives the record of it. Boxed, because a whole runs its parts through here.
+    pub(crate) fn run_now(
+        self,
+        wishes: Wishes,
+        setup: Setup,
+    ) -> BoxFuture<'static, Result<(Report, Record), UploadError>> {
+        Box::pin(async move {
+            let label = self
+                .new
+                .label
+                .clone()
+                .unwrap_or_else(|| self.new.source_key.clone());
+            let (id, sink) = (self.id, Arc::clone(&setup.sink));
+            let on_comparing = |bytes| {
+                let label = label.clone();
+                sink.event(id, &Event::Comparing { label, bytes });
+            };
+            let retrospect = Retrospect {
+                new: &self.new,
+                source: &self.source,
+                journal: self.shared.journal.as_ref(),
+                pool: &self.shared.permits.buffers,
+                on_comparing: &on_comparing,
+            };
+            let outset = match retrospect.look_back().await? {
+                Begin::Finished {
+                    record,
+                    settings_differ,
+                } => {
+                    if setup.concat.is_some() {
+                        // Progress of the whole counts this part.
+                        setup.sink.event(
+                            self.id,
+                            &Event::Acked {
+                                offset: record.offset,
+                            },
+                        );
+                        setup.sink.event(
+                            self.id,
+                            &Event::Finished {
+                                tags: record.tags.clone(),
+                            },
+                        );
+                    }
+                    return Ok((already_uploaded(&record, settings_differ), *record));
+                }
+                Begin::Upload(outset) => *outset,
+            };
+            sink.event(
+                id,
+                &Event::Started {
+                    label,
+                    length: self.source.length().known(),
+                },
+            );
+            let result = self.send(outset, wishes, setup).await;
+            if result.is_err() {
+                sink.event(id, &Event::Failed);
+            }
+            result
+        })
+    }
+
+    async fn send(
+        self,
+        outset: Outset,
+        wishes: Wishes,
+        setup: Setup,
+    ) -> Result<(Report, Record), UploadError> {
+        if setup.concat.is_none() {
+            let count = self.parts(&outset).await;
+            if count > 1 {
+                return self.send_parts(outset, count, wishes, setup.turn).await;
+            }
+        }
+        let mut driver = Driver::new(&self, outset, setup).await;
+        let report = driver.drive(wishes).await?;
+        Ok((report, driver.record))
+    }
+}
+
+/// A place among the uploads that run at once. The semaphore is never closed.
+pub(crate) async fn take_turn(shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(&shared.permits.uploads)
+        .acquire_owned()
+        .await
+        .ok()
+}
+
+fn already_uploaded(record: &Record, settings_differ: bool) -> Report {
+    Report {
+        length: record.length.unwrap_or(record.offset),
+        already_uploaded: true,
+        settings_differ,
+        tags: record.tags.clone(),
+        upload_id: upload_id(record),
+        bytes_sent: 0,
+        requests: 0,
+        elapsed: Duration::ZERO,
+    }
+}
