@@ -138,7 +138,9 @@ impl Driver {
 
     pub(crate) async fn drive(&mut self, mut wishes: Wishes) -> Result<Report, UploadError> {
         if let Some(reason) = self.restarted {
-            self.emit(Event::Restarted { reason });
+            let lost = self.abandoned.as_ref().map(|record| record.tags.clone());
+            let lost = lost.unwrap_or_default();
+            self.emit(Event::Restarted { reason, lost });
         }
         if let Some(record) = self.abandoned.take() {
             self.discard(&record).await;

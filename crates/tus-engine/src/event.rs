@@ -72,6 +72,8 @@ pub enum Event {
     Restarted {
         /// Why.
         reason: RestartReason,
+        /// The kept headers of the one that is given up, such as `stream-media-id`.
+        lost: BTreeMap<String, String>,
     },
     /// A remembered upload goes on.
     Resumed {

@@ -76,6 +76,7 @@ impl Driver {
                 self.forsake(&old).await;
                 self.emit(Event::Restarted {
                     reason: RestartReason::Gone,
+                    lost: old.tags,
                 });
             }
             CoreEvent::Resumed { offset } => {
@@ -143,8 +144,10 @@ impl Driver {
         if self.plan.creation.is_none() {
             return Err(UploadError::SourceChanged);
         }
-        let reason = RestartReason::SourceChanged;
-        self.emit(Event::Restarted { reason });
+        self.emit(Event::Restarted {
+            reason: RestartReason::SourceChanged,
+            lost: self.record.tags.clone(),
+        });
         let old = std::mem::replace(&mut self.record, self.fresh.clone());
         self.record.idempotency_key.clone_from(&old.idempotency_key);
         // First: a crash behind it must not take the removed upload for one that was completed.

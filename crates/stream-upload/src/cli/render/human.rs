@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
+use stream_ingest::MEDIA_ID;
 use tus_engine::{Event, RestartReason, UploadId};
 
 use super::Tally;
@@ -73,8 +74,12 @@ impl Human {
                 let (at, of) = (HumanBytes(*offset), Total(track.length));
                 self.line(&format!("{label}: resumed at {at} of {of}"));
             }
-            Event::Restarted { reason } => {
-                self.line(&format!("{label}: begun anew, {}", restart_words(*reason)));
+            Event::Restarted { reason, lost } => {
+                let lost = lost
+                    .get(MEDIA_ID.as_str())
+                    .map(|id| format!(" (it was {id})"))
+                    .unwrap_or_default();
+                self.line(&format!("{label}: begun anew, {}{lost}", restart_words(*reason)));
             }
             Event::Rewound { from, to } => self.line(&format!(
                 "{label}: the server lost bytes that it had confirmed, going back from {from} to {to}"

@@ -69,12 +69,12 @@ impl Json {
                 self.line("waiting", Some(source), json!({ "reason": word(*reason) }));
             }
             Event::PossibleOrphan => self.line("possible-orphan", Some(source), json!({})),
-            Event::Restarted { reason } => {
-                self.line(
-                    "restarted",
-                    Some(source),
-                    json!({ "reason": super::human::restart_words(*reason) }),
-                );
+            Event::Restarted { reason, lost } => {
+                let mut fields = json!({ "reason": super::human::restart_words(*reason) });
+                if let (Some(id), Value::Object(map)) = (lost.get(MEDIA_ID.as_str()), &mut fields) {
+                    map.insert("media_id".into(), id.as_str().into());
+                }
+                self.line("restarted", Some(source), fields);
             }
             Event::ReadFailed { error } => {
                 self.line("read-failed", Some(source), json!({ "error": error }));
