@@ -10,7 +10,7 @@ use http_transport::{
     Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Phase as Deadline, TransportError,
 };
 use resume_store::{Record, Resemblance};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tus_core::client::{Exchange, Fault, Verdict};
 use tus_core::rejection::Phase;
 use tus_core::{Checksum, ChecksumAlgorithm, Chunk, Extension, UploadUrl, header};
@@ -159,21 +159,23 @@ impl Driver {
         Ok(digester.finish())
     }
 
-    /// Reads the body of an answer: its words if it is a refusal, and to its end so that the connection can be used again.
+    /// Reads the body of an answer: its words if it is a refusal, and to its end so that the connection can be used again. One
+    /// that drips is left after as long as a stall may last: no words are worth more.
     async fn verdict(
         &self,
         exchange: &Exchange,
         head: &Response<()>,
         body: Body,
     ) -> Option<Verdict> {
-        let bytes = body.collect(ERROR_BODY_LIMIT).await.ok();
+        let most = self.shared.options.deadlines.stall;
+        let bytes = timeout(most, body.collect(ERROR_BODY_LIMIT)).await;
         if head.status().is_success() {
             return None;
         }
         let mut verdict = self
             .shared
             .service
-            .read_error(head, &bytes.unwrap_or_default())?;
+            .read_error(head, &bytes.ok().and_then(Result::ok).unwrap_or_default())?;
         // A server that repeats the upload's URL would carry a secret into messages and logs.
         let id = exchange.url.last_segment();
         if self.upload.url().is_some() && id.len() >= 8 {
