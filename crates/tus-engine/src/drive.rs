@@ -234,7 +234,7 @@ impl Driver {
         self.emit(Event::Unpaused);
     }
 
-    async fn end(&mut self, outcome: Outcome) -> Result<Report, UploadError> {
+    pub(crate) async fn end(&mut self, outcome: Outcome) -> Result<Report, UploadError> {
         match outcome {
             Outcome::Finished => {
                 let length = self.upload.offset();
@@ -262,6 +262,7 @@ impl Driver {
                 })
             }
             Outcome::Failed(failure) => {
+                self.hold_others(&failure);
                 let lost = matches!(
                     failure,
                     Failure::Gone { .. } | Failure::OneTimeUrl { .. } | Failure::Vanished { .. }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use resume_store::State;
 use tus_core::UploadUrl;
 use tus_core::client::{
-    Event as CoreEvent, Outcome, RetryReason, Start, Step, Upload, VerdictKind,
+    Event as CoreEvent, Failure, Outcome, RetryReason, Start, Step, Upload, VerdictKind,
 };
 
 use crate::capabilities::Known;
@@ -124,6 +125,19 @@ impl Driver {
             wait,
             attempt,
         });
+    }
+
+    /// A wait that is too long for this upload is meant for everybody else who talks to the server, too.
+    pub(crate) fn hold_others(&self, failure: &Failure) {
+        if let Failure::ComeBack {
+            after,
+            status: StatusCode::TOO_MANY_REQUESTS,
+        } = failure
+            && let Some(url) = self.upload.target()
+        {
+            let brake = &self.shared.permits.brake;
+            brake.hold(&url.origin(), Held::All, *after);
+        }
     }
 
     /// Whether `offset`, the first that the server told, lies within what is proven to be the source's; true where no proof is

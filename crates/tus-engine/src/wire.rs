@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::header::{CONTENT_LENGTH, TRAILER};
-use http::{HeaderValue, Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_transport::{
     Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Phase as Deadline, TransportError,
 };
 use resume_store::{Record, Resemblance};
 use tokio::time::{Instant, sleep_until, timeout};
-use tus_core::client::{Exchange, Fault, Verdict};
+use tus_core::client::{Exchange, Failure, Fault, Outcome, Verdict};
 use tus_core::rejection::Phase;
 use tus_core::{Checksum, ChecksumAlgorithm, Chunk, Extension, UploadUrl, header};
 
@@ -28,7 +28,7 @@ impl Driver {
             // The question got no answer: whoever comes next may ask again.
             self.asking = None;
         }
-        self.brake(&exchange).await;
+        self.brake(&exchange).await?;
         if exchange.phase == Phase::Create {
             // Written down before it is sent: a crash from here on is a doubt, never a forgotten upload.
             self.intend().await;
@@ -184,18 +184,24 @@ impl Driver {
         Some(verdict)
     }
 
-    /// Waits while the origin wants to be left alone.
-    async fn brake(&self, exchange: &Exchange) {
+    /// Waits while the origin wants to be left alone; stops where it told another upload to come back later than patience allows.
+    async fn brake(&mut self, exchange: &Exchange) -> Result<(), UploadError> {
         let origin = exchange.url.origin();
         let creation = exchange.phase == Phase::Create;
         while let Some(until) = self.shared.permits.brake.free_at(&origin, creation) {
-            let wait = Some(until - Instant::now());
+            let after = until - Instant::now();
+            if after > self.shared.options.retry.patience {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                let failure = Failure::ComeBack { after, status };
+                return self.end(Outcome::Failed(failure)).await.map(drop);
+            }
             self.emit(Event::Waiting {
                 reason: WaitReason::RateLimit,
-                wait,
+                wait: Some(after),
             });
             sleep_until(until).await;
         }
+        Ok(())
     }
 
     /// One attempt to remove an upload that is given up, so that it does not stay behind (TM-02). Where the server does not
