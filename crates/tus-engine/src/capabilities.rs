@@ -1,7 +1,7 @@
 //! What servers offer, asked once for each of them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 use tus_core::{Extension, ServerCapabilities, UploadUrl};
@@ -22,6 +22,8 @@ type Slot = Arc<tokio::sync::Mutex<Known>>;
 #[derive(Debug, Default)]
 pub(crate) struct Capabilities {
     slots: Mutex<HashMap<String, Slot>>,
+    /// The largest chunk that was taken, where a larger one was refused.
+    chunk_bytes: Mutex<HashMap<String, u64>>,
 }
 
 impl Capabilities {
@@ -32,6 +34,24 @@ impl Capabilities {
             Arc::clone(slots.entry(url.endpoint_name()).or_default())
         };
         slot.lock_owned().await
+    }
+
+    /// The server refused larger chunks and took one of this size.
+    pub(crate) fn takes_chunks_of(&self, url: &UploadUrl, bytes: u64) {
+        let mut known = self.chunk_bytes();
+        let most = known.entry(url.endpoint_name()).or_insert(bytes);
+        *most = bytes.min(*most);
+    }
+
+    /// The largest chunk that is worth a try; `None` if none was refused.
+    pub(crate) fn largest_chunk(&self, url: &UploadUrl) -> Option<u64> {
+        self.chunk_bytes().get(&url.endpoint_name()).copied()
+    }
+
+    fn chunk_bytes(&self) -> MutexGuard<'_, HashMap<String, u64>> {
+        self.chunk_bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The server announced to take bytes with a creation, and refused them.

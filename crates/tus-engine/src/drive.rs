@@ -54,6 +54,8 @@ pub(crate) struct Driver {
     pub(crate) is_known: bool,
     /// The source could not be read since the last confirmed byte.
     pub(crate) read_failed: bool,
+    /// Chunks were refused as too large, and none of this size was taken yet.
+    pub(crate) shrunk_to: Option<u64>,
     /// The service was asked about a doubt in this run.
     doubted: bool,
     pub(crate) creation_url: UploadUrl,
@@ -84,10 +86,12 @@ impl Driver {
         } else {
             (None, None)
         };
-        let chunk_bytes = match (options.chunk_bytes, source.window_bytes()) {
-            (Some(asked), Some(window)) => Some(asked.min(window)),
-            (asked, window) => asked.or(window),
-        };
+        let chunk_bytes = [
+            options.chunk_bytes,
+            source.window_bytes(),
+            shared.capabilities.largest_chunk(&creation_url),
+        ];
+        let chunk_bytes = chunk_bytes.into_iter().flatten().min();
         let creation = task.new.entry.creation().cloned().map(|mut creation| {
             let key = &outset.record.idempotency_key;
             shared.service.stamp(key, &mut creation);
@@ -132,6 +136,7 @@ impl Driver {
             creation_in_doubt: false,
             doubted: false,
             read_failed: false,
+            shrunk_to: None,
             is_known: outset.is_known,
         }
     }

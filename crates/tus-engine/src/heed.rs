@@ -23,9 +23,16 @@ impl Driver {
                 self.note_offset(offset);
                 self.last_fault = None;
                 self.read_failed = false;
+                if let Some(bytes) = self.shrunk_to.take() {
+                    let known = &self.shared.capabilities;
+                    known.takes_chunks_of(&self.creation_url, bytes);
+                }
                 self.emit(Event::Acked { offset });
             }
-            CoreEvent::ChunkShrunk { to_bytes } => self.emit(Event::ChunkShrunk { to_bytes }),
+            CoreEvent::ChunkShrunk { to_bytes } => {
+                self.shrunk_to = Some(to_bytes);
+                self.emit(Event::ChunkShrunk { to_bytes });
+            }
             CoreEvent::Created { url, expires, .. } => {
                 self.creation_in_doubt = false;
                 self.record.state = State::Active;
