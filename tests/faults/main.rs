@@ -8,6 +8,7 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+mod answers;
 mod proof;
 mod report;
 mod row;
@@ -21,7 +22,7 @@ use row::Row;
 
 /// Every row of the catalogue, in its order.
 fn rows() -> Vec<Row> {
-    let parts: [Vec<Row>; 0] = [];
+    let parts = [answers::rows()];
     parts.into_iter().flatten().collect()
 }
 
