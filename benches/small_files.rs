@@ -94,7 +94,8 @@ fn upload_all(files: &[PathBuf], url: &str, state: Option<&Path>) -> Result<Dura
         let started = Instant::now();
         let mut running = JoinSet::new();
         for file in files {
-            while running.len() >= AT_ONCE {
+            // Twice as many tasks as turns, as the command line has them.
+            while running.len() >= 2 * AT_ONCE {
                 ended(running.join_next().await)?;
             }
             let (uploader, url) = (uploader.clone(), url.clone());

@@ -94,6 +94,10 @@ impl Service for CloudflareStream {
         }
     }
 
+    fn can_tell(&self) -> bool {
+        self.account.is_some()
+    }
+
     fn read_error(&self, head: &Response<()>, body: &[u8]) -> Option<Verdict> {
         let Ok(envelope) = serde_json::from_slice::<Envelope<Value>>(body) else {
             return tus_engine::PlainTus.read_error(head, body);

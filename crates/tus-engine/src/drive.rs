@@ -248,6 +248,8 @@ impl Driver {
                 let upload_id = upload_id(&self.record);
                 let content = self.tracer.as_ref().and_then(|tracer| tracer.content());
                 self.record.finish(content);
+                // The network is free for the next one while the end is written.
+                self.turn = None;
                 self.retire().await;
                 if self.doubted && !self.shared.service.tidy(&self.record).await {
                     self.emit(Event::PossibleOrphan);

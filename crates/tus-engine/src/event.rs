@@ -163,6 +163,12 @@ pub trait EventSink: Send + Sync {
     fn store_notice(&self, notice: &StoreNotice) {
         let _ = notice;
     }
+
+    /// Takes, once, why the end of an upload could not be written down. It is tried again as long as the uploader lives; if that
+    /// fails, too, the next run asks the server about it. What fails before the end is [`Event::StateNotSaved`].
+    fn end_not_saved(&self, error: &str) {
+        let _ = error;
+    }
 }
 
 /// Listens to nothing.

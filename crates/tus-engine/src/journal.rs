@@ -75,6 +75,7 @@ impl Journal {
                 interval,
                 pending: HashMap::new(),
                 retiring: HashMap::new(),
+                trouble_told: false,
                 strays: None,
                 written_at: Instant::now(),
             }
@@ -106,10 +107,18 @@ impl Journal {
         fingerprint: Fingerprint,
         record: Option<Record>,
     ) -> Result<(), String> {
-        let command = |reply| Command::Commit(fingerprint, record.map(Box::new), reply);
-        self.ask(command)
-            .await
-            .unwrap_or_else(|| Err("the store's thread has ended".into()))
+        self.begin_commit(fingerprint, record).end().await
+    }
+
+    /// Hands a record to the store at once; whether it was written can be waited for.
+    pub(crate) fn begin_commit(
+        &self,
+        fingerprint: Fingerprint,
+        record: Option<Record>,
+    ) -> Committing {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Commit(fingerprint, record.map(Box::new), reply);
+        Committing(self.commands.send(command).is_ok().then_some(answer))
     }
 
     /// Writes the record of an upload that has ended with the next batch, and gives its lease back when that is done.
@@ -173,6 +182,20 @@ impl Journal {
     }
 }
 
+/// A commit under way.
+pub(crate) struct Committing(Option<oneshot::Receiver<Result<(), String>>>);
+
+impl Committing {
+    /// Waits until it is durable.
+    pub(crate) async fn end(self) -> Result<(), String> {
+        let answer = match self.0 {
+            Some(answer) => answer.await.ok(),
+            None => None,
+        };
+        answer.unwrap_or_else(|| Err("the store's thread has ended".into()))
+    }
+}
+
 impl fmt::Debug for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Journal")
@@ -188,6 +211,8 @@ struct Scribe {
     /// Leases of uploads that have ended, to be given back once that is written: until then, nobody else may find them
     /// unfinished.
     retiring: HashMap<Fingerprint, Lease>,
+    /// An end could not be written, and that was told.
+    trouble_told: bool,
     /// Once somebody asked.
     strays: Option<Strays>,
     written_at: Instant,
@@ -341,6 +366,11 @@ impl Scribe {
             }
             Err(error) => {
                 tracing::warn!(%error, records = changes.len(), "resume state not written, will try again");
+                // Nobody waits for these any more who could tell.
+                if !self.retiring.is_empty() && !self.trouble_told {
+                    self.trouble_told = true;
+                    self.sink.end_not_saved(&error.to_string());
+                }
                 // Without a state that can be written, a lease keeps others from the truth as well.
                 self.retiring.clear();
                 Err(error.to_string())

@@ -6,13 +6,21 @@ use resume_store::{Fingerprint, State};
 
 use crate::drive::Driver;
 use crate::event::Event;
+use crate::journal::Committing;
 
 impl Driver {
-    /// The creation is about to be sent.
-    pub(crate) async fn intend(&mut self) {
+    /// The creation is about to be sent. Where somebody can be asked about it after a crash, it is written down first.
+    pub(crate) async fn intend(&mut self) -> Option<Committing> {
         self.record.state = State::Creating;
         self.creation_in_doubt = true;
-        self.save().await;
+        if self.shared.service.can_tell() {
+            self.save().await;
+            return None;
+        }
+        self.record.updated_at = SystemTime::now();
+        let keeper = self.keeper.as_ref()?;
+        let record = Some(self.record.clone());
+        Some(keeper.journal.begin_commit(keeper.fingerprint, record))
     }
 
     /// Takes over how far chunks were handed out. `true` if that is news.
@@ -79,7 +87,7 @@ impl Driver {
         self.tell_trouble(removed);
     }
 
-    fn tell_trouble(&mut self, result: Result<(), String>) {
+    pub(crate) fn tell_trouble(&mut self, result: Result<(), String>) {
         if let Err(error) = result
             && !self.save_trouble_told
         {

@@ -32,6 +32,12 @@ pub trait Service: Send + Sync {
         let _ = (key, creation);
     }
 
+    /// Whether [`reconcile`](Self::reconcile) can ever tell. The intent of a creation is then durable before the request leaves;
+    /// else it is written while the request is under way, and speaks of a possible orphan at best. Default `false`.
+    fn can_tell(&self) -> bool {
+        false
+    }
+
     /// Reads the body of a refusal, at most 64 KiB of it. `None`: the status says it all.
     fn read_error(&self, head: &Response<()>, body: &[u8]) -> Option<Verdict>;
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use http_transport::BoxFuture;
 use resume_store::{Evidence, Resemblance};
+use rustix::fs::OFlags;
 use rustix::io::{Errno, ReadWriteFlags};
 use tus_core::UploadLength;
 
@@ -146,8 +147,26 @@ impl FileSource {
     /// # Errors
     /// What opening brings; [`io::ErrorKind::InvalidInput`] for anything but a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::open_with(path, OFlags::empty())
+    }
+
+    /// As [`open`](Self::open), but refuses a symbolic link: for a path that was found to be a file, and may have become a link
+    /// to something else since.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_no_follow(path: &Path) -> io::Result<Self> {
+        match Self::open_with(path, OFlags::NOFOLLOW) {
+            Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Err(
+                io::Error::new(io::ErrorKind::InvalidInput, "it has become a symbolic link"),
+            ),
+            other => other,
+        }
+    }
+
+    fn open_with(path: &Path, flags: OFlags) -> io::Result<Self> {
         // Without NONBLOCK, opening a FIFO would wait for its writer.
-        let flags = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+        let flags = i32::try_from((flags | OFlags::NONBLOCK).bits()).unwrap_or(0);
         Self::new(File::options().read(true).custom_flags(flags).open(path)?)
     }
 
@@ -321,6 +340,18 @@ mod tests {
             FileSource::open(&fifo).unwrap_err().kind(),
             io::ErrorKind::InvalidInput
         );
+    }
+
+    #[test]
+    fn a_link_is_followed_only_when_it_may_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, link) = (dir.path().join("a.mov"), dir.path().join("b.mov"));
+        std::fs::write(&file, "footage").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(FileSource::open(&link).is_ok());
+        assert!(FileSource::open_no_follow(&file).is_ok());
+        let refused = FileSource::open_no_follow(&link).unwrap_err();
+        assert_eq!(refused.to_string(), "it has become a symbolic link");
     }
 
     #[tokio::test]

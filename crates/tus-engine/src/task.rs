@@ -34,13 +34,12 @@ pub(crate) struct Setup {
 }
 
 impl Task {
-    /// Waits for its turn and does it.
+    /// Does it when its turn comes.
     pub(crate) async fn run(self, wishes: Wishes) -> Result<Report, UploadError> {
-        let turn = take_turn(&self.shared).await;
         let setup = Setup {
             concat: None,
             sink: Arc::clone(&self.shared.sink),
-            turn,
+            turn: None,
         };
         self.run_now(wishes, setup).await.map(|(report, _)| report)
     }
@@ -49,7 +48,7 @@ impl Task {
     pub(crate) fn run_now(
         self,
         wishes: Wishes,
-        setup: Setup,
+        mut setup: Setup,
     ) -> BoxFuture<'static, Result<(Report, Record), UploadError>> {
         Box::pin(async move {
             let label = self
@@ -93,6 +92,10 @@ impl Task {
                 }
                 Begin::Upload(outset) => *outset,
             };
+            if setup.concat.is_none() {
+                // Only now: looking back needs the disk, and not the network.
+                setup.turn = take_turn(&self.shared).await;
+            }
             sink.event(
                 id,
                 &Event::Started {

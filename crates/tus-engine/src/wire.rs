@@ -1,5 +1,6 @@
 //! One request of an upload: sent, answered, and told to the machine.
 
+use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,9 +30,10 @@ impl Driver {
             self.asking = None;
         }
         self.brake(&exchange).await?;
+        let mut intent = None;
         if exchange.phase == Phase::Create {
-            // Written down before it is sent: a crash from here on is a doubt, never a forgotten upload.
-            self.intend().await;
+            // Written down: a crash from here on is a doubt, never a forgotten upload.
+            intent = self.intend().await;
         }
         if exchange.is_last() {
             self.before_last(&exchange).await?;
@@ -56,10 +58,14 @@ impl Driver {
                 self.body(chunk, None)
             }
         };
-        match self
+        let answer = self
             .send(request.map(|()| body), exchange.answer_factor)
-            .await
-        {
+            .await;
+        if let Some(intent) = intent {
+            let saved = intent.end().await;
+            self.tell_trouble(saved);
+        }
+        match answer {
             Ok(response) => {
                 let (parts, body) = response.into_parts();
                 let head = Response::from_parts(parts, ());
@@ -270,10 +276,10 @@ impl Driver {
         }
         // A disk may fail once, and a network file system often does.
         if std::mem::replace(&mut self.read_failed, true) {
-            return Err(UploadError::Source(io::Error::other(error)));
+            return Err(UploadError::Source(reading_error(&error)));
         }
         self.emit(Event::ReadFailed {
-            error: error.to_string(),
+            error: reading_error(&error).to_string(),
         });
         self.upload.interrupted(now());
         Ok(())
@@ -314,5 +320,21 @@ fn fault_of(error: &TransportError) -> Fault {
         (Certainty::MaybeSent, FaultKind::Timeout(Deadline::Response)) => Fault::NoAnswer,
         (Certainty::MaybeSent, _) => Fault::MaybeSent,
         (Certainty::Permanent, _) => Fault::Permanent,
+    }
+}
+
+/// What the reading brought, from below what the transport made of it.
+fn reading_error(error: &TransportError) -> io::Error {
+    let (mut below, mut read) = (error.source(), None);
+    while let Some(cause) = below {
+        read = cause.downcast_ref::<io::Error>().or(read);
+        below = cause.source();
+    }
+    match read {
+        Some(read) => match read.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(read.kind(), read.to_string()),
+        },
+        None => io::Error::other(error.to_string()),
     }
 }
