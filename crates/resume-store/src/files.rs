@@ -23,11 +23,16 @@ pub(crate) fn prepare_folder(folder: &Path, mark: &str) -> Result<Option<StoreNo
         what,
     };
     if fs::symlink_metadata(folder).is_err() {
+        let missing = folder.ancestors().take_while(|folder| !folder.exists());
+        let missing: Vec<_> = missing.collect();
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder.create(folder).map_err(StoreError::io(folder))?;
         // The mode above went through the umask.
         set_mode(folder, 0o700)?;
+        for made in missing {
+            sync_name(made)?;
+        }
     }
     let metadata = fs::symlink_metadata(folder).map_err(StoreError::io(folder))?;
     if metadata.is_symlink() {
@@ -140,6 +145,16 @@ pub(crate) fn sync_folder(folder: &Path) -> Result<(), StoreError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(StoreError::io(folder))
+}
+
+/// Makes the name of a new folder durable: without it all that is synced inside is lost with the power.
+fn sync_name(folder: &Path) -> Result<(), StoreError> {
+    let parent = folder.parent().filter(|it| !it.as_os_str().is_empty());
+    match sync_folder(parent.unwrap_or(Path::new("."))) {
+        // A folder that may be written to but not read cannot be synced by anybody but its owner.
+        Err(StoreError::Permission { .. }) => Ok(()),
+        other => other,
+    }
 }
 
 /// Whether the open file is still the one that `path` names.
