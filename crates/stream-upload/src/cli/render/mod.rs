@@ -36,6 +36,8 @@ struct State {
     started: Instant,
     tracks: HashMap<UploadId, Track>,
     hinted: HashSet<&'static str>,
+    /// That the resume state cannot be saved.
+    trouble_told: bool,
     tally: Tally,
 }
 
@@ -62,6 +64,7 @@ impl Renderer {
             started: Instant::now(),
             tracks: HashMap::new(),
             hinted: HashSet::new(),
+            trouble_told: false,
             tally: Tally::default(),
         };
         let renderer = Self {
@@ -240,6 +243,13 @@ impl EventSink for Renderer {
             };
         }
         let mut state = self.lock();
+        if matches!(event, Event::StateNotSaved { .. })
+            && std::mem::replace(&mut state.trouble_told, true)
+            && matches!(self.view, View::Human(_))
+        {
+            // One disk is full for all uploads: people hear of it once.
+            return;
+        }
         if let Event::Started { label, length } = event {
             state
                 .tracks
@@ -260,5 +270,13 @@ impl EventSink for Renderer {
 
     fn store_notice(&self, notice: &StoreNotice) {
         self.note(&format!("resume state: {notice}"));
+    }
+
+    fn end_not_saved(&self, error: &str) {
+        if !std::mem::replace(&mut self.lock().trouble_told, true) {
+            self.note(&format!(
+                "resume state: it cannot be saved that an upload is finished ({error}); the next run asks the server"
+            ));
+        }
     }
 }
