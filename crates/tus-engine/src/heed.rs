@@ -50,6 +50,9 @@ impl Driver {
                 self.emit(Event::Created {
                     tags: self.record.tags.clone(),
                 });
+                if let Some(at) = expires {
+                    self.emit(Event::Expires { at });
+                }
             }
             CoreEvent::Expires { at } => {
                 if self.record.expires_at != Some(at) {
@@ -90,6 +93,9 @@ impl Driver {
             CoreEvent::Resumed { offset } => {
                 self.note_offset(offset);
                 self.emit(Event::Resumed { offset });
+                if let Some(at) = self.record.expires_at {
+                    self.emit(Event::Expires { at });
+                }
             }
             CoreEvent::Retry {
                 reason,

@@ -5,6 +5,7 @@ mod console;
 mod exit;
 mod explain;
 mod man;
+mod order;
 mod place;
 mod plan;
 mod put;

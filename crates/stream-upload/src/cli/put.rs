@@ -10,6 +10,7 @@ use tus_engine::{EventSink, Uploader};
 use super::args::PutArgs;
 use super::console::{Console, harmless};
 use super::exit::{CliError, Code, overall};
+use super::order::Order;
 #[cfg(feature = "emulator")]
 use super::place::Api;
 use super::place::{Place, Remote};
@@ -79,6 +80,7 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
 
     // First, for it makes the state folder private before the emulator's may be put into it.
     let store = open_store(&plan.state_dir)?;
+    let order = Order::of(&store);
     let (remote, running) = open(plan.place).await?;
     let transport = ReqwestTransport::builder(Protocol::Http1)
         .user_agent(concat!("stream-upload/", env!("CARGO_PKG_VERSION")))
@@ -110,6 +112,7 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
             .with_settings(Arc::clone(&plan.settings))
             .with_resume(plan.resume)
     });
+    let jobs = order.sort(jobs);
     let mut ingest = Ingest::new(uploader, remote.target);
     if let Some(account) = account {
         ingest = ingest.with_account(account);

@@ -29,6 +29,13 @@ pub(super) const TABLE: &[Row] = &[
         again: Again::Yes,
     },
     Row {
+        word: "expires",
+        meaning: "the server removes the upload within the hour if it stays unfinished",
+        cause: "the time that the server gives an unfinished upload is nearly over (tus: Upload-Expires)",
+        remedy: "let it run; after a stop, run the same command again in time: it goes first",
+        again: Again::Yes,
+    },
+    Row {
         word: "parts-not-offered",
         meaning: "it goes over one connection instead of several",
         cause: "the server does not join partial uploads (tus: concatenation)",

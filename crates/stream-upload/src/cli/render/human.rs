@@ -10,7 +10,7 @@ use stream_ingest::MEDIA_ID;
 use tus_engine::{Event, RestartReason, UploadId};
 
 use super::Tally;
-use super::track::Track;
+use super::track::{Track, time};
 use crate::cli::console::{Console, harmless};
 
 /// Where nobody watches, a line of progress is printed so often.
@@ -86,6 +86,10 @@ impl Human {
             )),
             Event::PossibleOrphan => self.line(&format!(
                 "{label}: an unfinished upload may have been left behind on the server"
+            )),
+            Event::Expires { at } => self.line(&format!(
+                "{label}: the server removes the upload at {} if it is unfinished then",
+                time(*at)
             )),
             Event::PartsNotOffered => self.line(&format!(
                 "{label}: the server does not join partial uploads, so it is sent over one connection"

@@ -9,7 +9,7 @@ use stream_ingest::{MEDIA_ID, Uploaded, media_id};
 use tus_engine::{Event, Report, UploadId};
 
 use super::Tally;
-use super::track::{Track, word};
+use super::track::{Track, time, word};
 use crate::cli::console::Console;
 use crate::cli::exit::{Code, kind_of};
 
@@ -78,6 +78,9 @@ impl Json {
             }
             Event::ReadFailed { error } => {
                 self.line("read-failed", Some(source), json!({ "error": error }));
+            }
+            Event::Expires { at } => {
+                self.line("expires", Some(source), json!({ "at": time(*at) }));
             }
             Event::PartsNotOffered => self.line("parts-not-offered", Some(source), json!({})),
             Event::StateNotSaved { error } => {

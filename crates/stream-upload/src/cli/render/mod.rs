@@ -259,6 +259,11 @@ impl EventSink for Renderer {
             return;
         };
         track.note(event);
+        if let Event::Expires { at } = event
+            && !track.must_warn_of(*at)
+        {
+            return;
+        }
         match &self.view {
             View::Human(human) => human.event(upload, track, event),
             View::Json(json) => json.event(upload, track, event),

@@ -1,7 +1,8 @@
 //! What is known of an upload that is under way, for whoever shows it.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use jiff::Timestamp;
 use tus_engine::{Event, WaitReason};
 
 /// One upload that is under way.
@@ -18,7 +19,11 @@ pub(crate) struct Track {
     /// What it waits for, if it does.
     pub(crate) waiting: Option<String>,
     rate: Rate,
+    warned_of_expiry: bool,
 }
+
+/// An upload that the server removes within this time is worth a warning.
+const SOON: Duration = Duration::from_secs(60 * 60);
 
 impl Track {
     pub(crate) fn new(label: String, length: Option<u64>) -> Self {
@@ -31,6 +36,7 @@ impl Track {
             sent: 0,
             waiting: None,
             rate,
+            warned_of_expiry: false,
         }
     }
 
@@ -81,10 +87,21 @@ impl Track {
         }
     }
 
+    /// Whether people should hear that the server removes the upload at that time; told once.
+    pub(crate) fn must_warn_of(&mut self, expiry: SystemTime) -> bool {
+        let left = expiry.duration_since(SystemTime::now()).unwrap_or_default();
+        left < SOON && !std::mem::replace(&mut self.warned_of_expiry, true)
+    }
+
     /// Bytes per second over the last seconds.
     pub(crate) fn rate(&self) -> u64 {
         self.rate.per_second(Instant::now())
     }
+}
+
+/// A moment, as the contract of `--json` has it; empty for one that no calendar has.
+pub(crate) fn time(at: SystemTime) -> String {
+    Timestamp::try_from(at).map_or_else(|_| String::new(), |at| at.to_string())
 }
 
 /// A wait in one word, as the contract of `--json` has it.
@@ -156,6 +173,15 @@ mod tests {
         let end = start + SLICE * 20;
         assert_eq!(rate.per_second(end), 1_000);
         assert_eq!(rate.per_second(end + Duration::from_secs(6)), 0);
+    }
+
+    #[test]
+    fn an_upload_that_is_removed_soon_is_warned_of_once() {
+        let mut track = Track::new("a.mp4".into(), Some(100));
+        let now = SystemTime::now();
+        assert!(!track.must_warn_of(now + Duration::from_secs(24 * 60 * 60)));
+        assert!(track.must_warn_of(now + Duration::from_secs(10)));
+        assert!(!track.must_warn_of(now + Duration::from_secs(5)));
     }
 
     #[test]
