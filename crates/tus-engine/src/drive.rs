@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use http_transport::TransportError;
 use resume_store::{Record, State};
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tus_core::client::{
-    Event as CoreEvent, Failure, Now, Outcome, Start, Step, Upload, UploadPlan,
+    Event as CoreEvent, Failure, Now, Outcome, Reconciled, Start, Step, Upload, UploadPlan,
 };
 use tus_core::rejection::Phase;
 use tus_core::{ChecksumWish, UploadUrl};
@@ -216,7 +216,10 @@ impl Driver {
             }
             Step::Reconcile => {
                 self.doubted |= self.record.state == State::Creating;
-                let found = self.shared.service.reconcile(&self.record).await;
+                // A service whose answer drips must not outlast patience: it is asked again as long as that lasts.
+                let asked = self.shared.service.reconcile(&self.record);
+                let found = timeout(self.plan.retry.patience, asked).await;
+                let found = found.unwrap_or_else(|_| Reconciled::Pending.into());
                 self.record.tags.extend(found.tags);
                 self.upload.on_reconciled(found.reconciled, now());
             }

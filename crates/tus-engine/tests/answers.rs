@@ -18,9 +18,11 @@ use http_body::Frame;
 use http_transport::{
     Body, BoxError, BoxFuture, Deadlines, Protocol, ReqwestTransport, Transport, TransportError,
 };
+use resume_store::Record;
 use test_support::NullSink;
 use tus_engine::{
-    BytesSource, Creation, Failure, NewUpload, UploadError, UploadUrl, Uploader, UploaderOptions,
+    BytesSource, Creation, Failure, Finding, NewUpload, RetryPolicy, Service, UploadError,
+    UploadUrl, Uploader, UploaderOptions, Verdict,
 };
 
 type Answer = Box<dyn Fn(&Method, &HeaderMap) -> Option<Response<Body>> + Send + Sync>;
@@ -99,6 +101,43 @@ async fn the_words_of_a_refusal_are_not_waited_for_without_end() {
     });
     let handle = uploader.upload(bytes(2 * 1024 * 1024), new(&sink));
     handle.join().await.unwrap();
+}
+
+/// A service that never says what became of an upload.
+struct Silent;
+
+impl Service for Silent {
+    fn read_error(&self, _: &Response<()>, _: &[u8]) -> Option<Verdict> {
+        None
+    }
+
+    fn reconcile<'a>(&'a self, _: &'a Record) -> BoxFuture<'a, Finding> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_never_says_what_became_of_an_upload_is_not_asked_beyond_patience() {
+    let sink = NullSink::start().unwrap();
+    let retry = RetryPolicy::DEFAULT.with_patience(Duration::from_millis(200));
+    let transport = Answering {
+        answer: Box::new(|method, _| (method == Method::POST).then(|| refusal(500, Body::Empty))),
+        inner: ReqwestTransport::new(Protocol::Http1).unwrap(),
+    };
+    let uploader = Uploader::builder(Arc::new(transport))
+        .service(Arc::new(Silent))
+        .options(UploaderOptions::default().with_retry(retry))
+        .build()
+        .unwrap();
+    let handle = uploader.upload(bytes(10), new(&sink));
+    let error = handle.join().await.unwrap_err();
+    let UploadError::GaveUp { failure, .. } = error else {
+        panic!("{error}");
+    };
+    assert!(
+        matches!(failure, Failure::OutOfPatience { .. }),
+        "{failure}"
+    );
 }
 
 #[tokio::test]
