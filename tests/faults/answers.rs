@@ -130,6 +130,18 @@ impl Liar {
         self.world.put_to(&self.server.url("/files/"), &self.source)
     }
 
+    /// `put` as if it were the account.
+    fn put_to_account(&self) -> Command {
+        let mut command = self.world.command();
+        command
+            .env("STREAM_API_URL", self.server.url("/client/v4"))
+            .env("STREAM_API_TOKEN", TOKEN)
+            .env("CLOUDFLARE_ACCOUNT_ID", "acct")
+            .args(["put", "--json"])
+            .arg(&self.source);
+        command
+    }
+
     fn requests(&self, method: &str) -> Vec<FakeRequest> {
         let mut requests = self.server.requests();
         requests.retain(|request| request.method == method);

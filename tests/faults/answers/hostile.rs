@@ -1,8 +1,9 @@
 //! Servers that want to hurt: answers without end, and answers that drive a terminal.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use test_support::{Process, Reply};
+use test_support::{Process, Reply, Script};
 
 use super::{Liar, bare, failure};
 use crate::row::{Ended as RowEnded, Row, Seen, row};
@@ -13,7 +14,7 @@ pub(super) fn rows() -> Vec<Row> {
         row!(
             "F44",
             "no answer is too much for memory or patience",
-            "endless header, 100,000 headers, 1 GiB body, gzip bomb, wrong length, endless chunks, one byte a second",
+            "endless header, 100,000 headers, 1 GiB body, gzip bomb, wrong length, endless chunks, one byte a second (also from the account)",
             too_much
         )
         .within(Duration::from_secs(60)),
@@ -29,15 +30,19 @@ pub(super) fn rows() -> Vec<Row> {
 /// More memory than an honest server's answers take.
 const MORE: u64 = 8 * MIB;
 
+/// A body of a byte a second, for a minute.
+fn drip(status: u16) -> Reply {
+    let head = format!(
+        "HTTP/1.1 {status} Scripted\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    let second = Duration::from_secs(1);
+    (0..60).fold(Reply::raw(head), |reply, _| {
+        reply.then("1\r\na\r\n").then_pause(second)
+    })
+}
+
 /// An answer to each PATCH that is too much of something.
 fn answers() -> Vec<(&'static str, Reply)> {
-    let second = Duration::from_secs(1);
-    let mut drip = Reply::raw(
-        "HTTP/1.1 500 Scripted\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n",
-    );
-    for _ in 0..60 {
-        drip = drip.then("1\r\na\r\n").then_pause(second);
-    }
     vec![
         ("endless header", Reply::endless_header()),
         ("many headers", Reply::many_headers(500, 100_000)),
@@ -45,7 +50,7 @@ fn answers() -> Vec<(&'static str, Reply)> {
         ("gzip bomb", Reply::gzip_bomb(500, 64 * MIB).unwrap()),
         ("wrong length", Reply::lying_length(500, 1_000, "short")),
         ("endless chunks", Reply::endless_chunks(500)),
-        ("drip", drip),
+        ("drip", drip(500)),
     ]
 }
 
@@ -59,24 +64,23 @@ async fn too_much() -> RowEnded {
     for (name, reply) in answers {
         lanes.spawn(async move {
             let liar = Liar::with(bare().always_to("PATCH", reply), 2 * MIB).await;
-            let mut command = liar.put();
-            command.args([
-                "--patience",
-                "4s",
-                "--retries",
-                "1",
-                "--stall-timeout",
-                "2s",
-            ]);
-            let (ended, peak, took) = watched(command).await;
-            let ended = ended.expect(6);
-            failure(&ended, &[]);
+            let (peak, took) = given_up(liar.put()).await;
             assert!(!liar.requests("PATCH").is_empty(), "{name}");
             (name, peak, took)
         });
     }
-    let mut seen = Seen::times(lanes.len() as u64);
-    let mut most = 0;
+    lanes.spawn(async {
+        // Whether there is a video now is asked, and told a byte a second.
+        let script = Script::new()
+            .always_to("POST", Reply::status(500))
+            .always_to("GET", drip(200));
+        let liar = Liar::with(script, 2 * MIB).await;
+        let (peak, took) = given_up(liar.put_to_account()).await;
+        assert!(!liar.requests("GET").is_empty());
+        ("dripping account", peak, took)
+    });
+    let times = lanes.len() as u64;
+    let (mut most, mut longest) = (0, Duration::ZERO);
     for (name, peak, took) in lanes.join_all().await {
         assert!(
             peak <= usual + MORE,
@@ -84,16 +88,33 @@ async fn too_much() -> RowEnded {
         );
         assert!(took <= Duration::from_secs(30), "{name}: {took:?}");
         most = most.max(peak.saturating_sub(usual));
-        seen = seen.noticed(took);
+        longest = longest.max(took);
     }
-    Ok(seen.remark(format!(
-        "at most {} KiB of memory more than with an honest server; given up after --patience 4s",
-        most / 1024
+    Ok(Seen::times(times).remark(format!(
+        "at most {} KiB of memory more than with an honest server; with --patience 4s over after {} ms at most",
+        most / 1024,
+        longest.as_millis()
     )))
 }
 
+/// Runs a `put` that is to give up: the most memory it was seen to have, and how long it took.
+async fn given_up(mut command: Command) -> (u64, Duration) {
+    let little = [
+        "--patience",
+        "4s",
+        "--retries",
+        "1",
+        "--stall-timeout",
+        "2s",
+    ];
+    command.args(little);
+    let (ended, peak, took) = watched(command).await;
+    failure(&ended.expect(6), &[]);
+    (peak, took)
+}
+
 /// Runs a command to its end: what it said, the most memory it was seen to have, and how long it took.
-async fn watched(command: std::process::Command) -> (Ended, u64, Duration) {
+async fn watched(command: Command) -> (Ended, u64, Duration) {
     let begun = Instant::now();
     let process = Process::spawn(command).unwrap();
     let peak = async {
