@@ -22,6 +22,7 @@ mod parts;
 mod peers;
 mod processes;
 mod secrets;
+mod security;
 mod serve;
 mod settings;
 mod state;

@@ -31,16 +31,16 @@ impl Console {
         if let Value::Object(fields) = fields {
             line.extend(fields);
         }
-        self.out(Value::Object(line));
+        self.out(plain(&Value::Object(line)));
     }
 
     pub(crate) fn out_bytes(&self, bytes: &[u8]) {
         let _ = io::stdout().lock().write_all(bytes);
     }
 
-    /// One line for people.
+    /// One line for people, and never two: it may hold a path or a server's words.
     pub(crate) fn note(&self, line: impl Display) {
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        let _ = writeln!(io::stderr().lock(), "{}", harmless(&line.to_string()));
     }
 
     /// What went wrong, and what to do about it.
@@ -57,16 +57,35 @@ impl Console {
     }
 }
 
-/// Text for a terminal: control characters, which could move the cursor or hide words, are shown as escapes.
+/// Text for a terminal: control characters, which could move the cursor or hide words, are shown as escapes, and so are those
+/// that turn the direction of text, which make `exe.4pm` of `mp4.exe`.
 pub(crate) fn harmless(text: &str) -> String {
     let escape = |c: char| {
-        if c.is_control() {
+        if is_harmful(c) {
             c.escape_default().to_string()
         } else {
             c.to_string()
         }
     };
     text.chars().map(escape).collect()
+}
+
+/// JSON for a terminal as well: what serde leaves of such characters is escaped, and means the same to whoever parses it.
+fn plain(value: &Value) -> String {
+    let escape = |c: char| {
+        if is_harmful(c) {
+            format!("\\u{:04x}", u32::from(c))
+        } else {
+            c.to_string()
+        }
+    };
+    value.to_string().chars().map(escape).collect()
+}
+
+/// Control characters, and those that turn the direction of text. None lies beyond four hexadecimal digits.
+fn is_harmful(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -76,5 +95,14 @@ mod tests {
     #[test]
     fn a_file_name_cannot_drive_the_terminal() {
         assert_eq!(harmless("a\u{1b}[2J\nb é.mp4"), "a\\u{1b}[2J\\nb é.mp4");
+        assert_eq!(harmless("mp4\u{202e}4pm.sh"), "mp4\\u{202e}4pm.sh");
+    }
+
+    #[test]
+    fn a_line_of_json_holds_no_raw_control_character_and_means_the_same() {
+        let value = Value::from("\u{1b}[2J\u{9b}2J\u{7f}\n\u{202e}é");
+        let line = plain(&value);
+        assert!(!line.chars().any(is_harmful), "{line:?}");
+        assert_eq!(serde_json::from_str::<Value>(&line).unwrap(), value);
     }
 }

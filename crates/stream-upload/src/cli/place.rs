@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use http_transport::{Credentials, Origin, Transport};
+use http_transport::{Credentials, Origin, Protocol, ReqwestTransport, Transport};
 use secrecy::{ExposeSecret, SecretString};
 use stream_api::StreamClient;
 use stream_ingest::{CloudflareStream, Target, TargetError};
@@ -188,14 +188,36 @@ fn header_lines(header: &str) -> Result<Vec<String>, CliError> {
     let Some(file) = header.strip_prefix('@') else {
         return Ok(vec![header.to_owned()]);
     };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| CliError::new(Code::Local, format!("--header @{file}: {error}")))?;
-    Ok(text
+    Ok(private_text(Path::new(file), "--header @", Code::Local)?
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .map(str::to_owned)
         .collect())
+}
+
+/// The extra certificate authorities, as PEM.
+pub(crate) fn authorities(args: &TargetArgs) -> Result<Option<Vec<u8>>, CliError> {
+    let Some(path) = &args.ca_cert else {
+        return Ok(None);
+    };
+    let bad = |why: &dyn std::fmt::Display| {
+        CliError::new(Code::Local, format!("--ca-cert {}: {why}", path.display()))
+            .hint("a PEM file is wanted, with one or more blocks that begin with -----BEGIN CERTIFICATE-----")
+    };
+    let pem = std::fs::read(path).map_err(|error| bad(&error))?;
+    // A file without any would be accepted, and then nothing trusted that should be.
+    let holds_one = pem
+        .windows(PEM_BEGIN.len())
+        .any(|window| window == PEM_BEGIN);
+    if !holds_one {
+        return Err(bad(&"there is no certificate in it"));
+    }
+    ReqwestTransport::builder(Protocol::Http1)
+        .add_root_pem(pem.clone())
+        .build()
+        .map_err(|error| bad(&error))?;
+    Ok(Some(pem))
 }
 
 fn account(args: &TargetArgs) -> Result<Remote, CliError> {
@@ -288,5 +310,7 @@ fn private_text(path: &Path, option: &str, code: Code) -> Result<String, CliErro
     Ok(text)
 }
 
+/// What a certificate in PEM begins with.
+const PEM_BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
 /// No secret is longer.
 const SECRET_BYTES: u64 = 64 * 1024;

@@ -11,7 +11,7 @@ use tus_engine::{Resume, Service, UploaderOptions};
 
 use super::args::{CountOrAuto, PutArgs, SelectionArgs, SizeOrAuto, TransferArgs, VideoArgs};
 use super::exit::{CliError, Code};
-use super::place::{Place, place, service};
+use super::place::{Place, authorities, place, service};
 
 /// Stdin as a source.
 #[derive(Debug, Clone, Copy)]
@@ -26,6 +26,8 @@ pub(crate) struct Stdin {
 #[derive(Debug)]
 pub(crate) struct PutPlan {
     pub(crate) place: Place,
+    /// Certificate authorities beside those of the system, as PEM.
+    pub(crate) authorities: Option<Vec<u8>>,
     /// Files and folders.
     pub(crate) sources: Vec<PathBuf>,
     pub(crate) stdin: Option<Stdin>,
@@ -60,6 +62,7 @@ impl PutPlan {
             .map_err(|error| CliError::usage(error.to_string()))?;
         Ok(Self {
             place,
+            authorities: authorities(&args.target)?,
             sources,
             stdin,
             selection: selection(&args.selection)?,

@@ -82,9 +82,13 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
     let store = open_store(&plan.state_dir)?;
     let order = Order::of(&store);
     let (remote, running) = open(plan.place).await?;
-    let transport = ReqwestTransport::builder(Protocol::Http1)
+    let mut transport = ReqwestTransport::builder(Protocol::Http1)
         .user_agent(concat!("stream-upload/", env!("CARGO_PKG_VERSION")))
-        .deadlines(plan.options.deadlines)
+        .deadlines(plan.options.deadlines);
+    if let Some(pem) = plan.authorities {
+        transport = transport.add_root_pem(pem);
+    }
+    let transport = transport
         .build()
         .map_err(|error| CliError::new(Code::Network, error.to_string()))?;
     let transport: Arc<dyn Transport> = Arc::new(transport);

@@ -53,11 +53,22 @@ async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
         (None, false) => Blobs::Memory,
     };
     let faults = args.faults.as_deref().map(faults).transpose()?;
+    let is_private = args.listen.ip().is_loopback();
+    if !is_private && std::env::var_os(TOKEN_VARIABLE).is_none_or(|token| token.is_empty()) {
+        return Err(CliError::usage(format!(
+            "--listen {} lets other machines in, and there is no token",
+            args.listen
+        ))
+        .hint(format!(
+            "set {TOKEN_VARIABLE} to a secret of your own, or listen on 127.0.0.1"
+        )));
+    }
     let token = token();
     let emulator = Emulator::builder()
         .listen(args.listen)
         .blobs(blobs)
         .token(&token)
+        .tus_token(!is_private)
         .encoding(Encoding::After(ENCODING))
         .faults(faults.unwrap_or_default())
         .start()

@@ -58,7 +58,7 @@ pub(crate) struct TargetArgs {
     /// The id of the video that the one-time URL belongs to, if it was told along with it
     #[arg(long, value_name = "UID", requires = "upload_url")]
     pub(crate) media_id: Option<String>,
-    /// A header for the endpoint's origin: 'Name: value', or @FILE with one per line (keeps secrets off the process list)
+    /// A header for the endpoint's origin: 'Name: value', or @FILE with one per line, which nobody else may read (keeps secrets off the process list)
     #[arg(long = "header", value_name = "HEADER", requires = "endpoint")]
     pub(crate) headers: Vec<String>,
     /// Send credentials to this https host too
@@ -73,6 +73,9 @@ pub(crate) struct TargetArgs {
     /// Read the API token from stdin
     #[arg(long)]
     pub(crate) token_stdin: bool,
+    /// Trust the certificate authorities in this PEM file too, beside those of the system
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) ca_cert: Option<PathBuf>,
     /// Another API base, such as an emulator's; its token comes from STREAM_API_TOKEN
     #[arg(long, value_name = "URL", env = "STREAM_API_URL")]
     pub(crate) api_url: Option<String>,
