@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
-use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderName};
+use http::header::{DATE, RETRY_AFTER};
 
 use crate::header;
 
@@ -127,18 +127,21 @@ impl Backoff {
     }
 }
 
-/// The wait that a server asks for with `Retry-After`: whole seconds, or a date compared with `wall`. Anything else, a date in
-/// the past included, is no wish at all.
+/// The wait that a server asks for with `Retry-After`: whole seconds, or a date. A date is compared with the answer's own `Date`,
+/// so that a clock of ours that is wrong changes nothing, and with `wall` only where there is none. Anything else, a date in the
+/// past included, is no wish at all.
 #[must_use]
 pub fn retry_after(headers: &HeaderMap, wall: SystemTime) -> Option<Duration> {
     let text = header::text(headers, &RETRY_AFTER).ok()??.trim();
     if let Some(seconds) = header::parse_integer(text) {
         return Some(Duration::from_secs(seconds));
     }
-    httpdate::parse_http_date(text)
-        .ok()?
-        .duration_since(wall)
-        .ok()
+    let date = |name: &HeaderName| {
+        let text = header::text(headers, name).ok()??;
+        httpdate::parse_http_date(text.trim()).ok()
+    };
+    let until = date(&RETRY_AFTER)?;
+    until.duration_since(date(&DATE).unwrap_or(wall)).ok()
 }
 
 #[cfg(test)]
@@ -191,5 +194,21 @@ mod tests {
         assert_eq!(wish("-1"), None);
         assert_eq!(wish("soon"), None);
         assert_eq!(wish("99999999999999999999"), None);
+    }
+
+    #[test]
+    fn a_date_is_counted_from_the_servers_own() {
+        let mut headers = HeaderMap::new();
+        let date = |text| HeaderValue::from_static(text);
+        headers.insert(RETRY_AFTER, date("Sun, 06 Nov 1994 08:49:37 GMT"));
+        headers.insert(DATE, date("Sun, 06 Nov 1994 08:49:30 GMT"));
+        let wish = |wall| retry_after(&headers, wall);
+        let a_day = Duration::from_secs(24 * 60 * 60);
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_770);
+        for wall in [now, now - a_day, now + a_day, UNIX_EPOCH] {
+            assert_eq!(wish(wall), Some(Duration::from_secs(7)));
+        }
+        headers.insert(DATE, date("today"));
+        assert_eq!(retry_after(&headers, now), Some(Duration::from_secs(7)));
     }
 }
