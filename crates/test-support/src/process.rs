@@ -244,6 +244,11 @@ impl Process {
         self.signal(Signal::INT);
     }
 
+    /// SIGHUP: what it gets when its terminal is closed.
+    pub fn sighup(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// SIGSTOP: freezes it; its sockets stay open and fill up.
     pub fn sigstop(&self) {
         self.signal(Signal::STOP);

@@ -112,8 +112,15 @@ impl Strace {
     /// # Errors
     /// When `strace` cannot be started.
     pub fn spawn(command: &Command, injections: &[Injection]) -> io::Result<Self> {
-        let calls: Vec<_> = injections.iter().map(|it| it.syscall.as_str()).collect();
-        Self::start(command, &calls, injections)
+        Self::start(command, &names(injections), injections, None)
+    }
+
+    /// As [`spawn`](Self::spawn), but only calls on the file at `path` count and are struck, by this name or by a descriptor.
+    ///
+    /// # Errors
+    /// When `strace` cannot be started.
+    pub fn spawn_on(command: &Command, path: &Path, injections: &[Injection]) -> io::Result<Self> {
+        Self::start(command, &names(injections), injections, Some(path))
     }
 
     /// Runs `command` to its end and counts its calls of each of `syscalls`: the bound of a loop
@@ -126,12 +133,17 @@ impl Strace {
         syscalls: &[&str],
         patience: Duration,
     ) -> io::Result<BTreeMap<String, Calls>> {
-        let traced = Self::start(command, syscalls, &[])?;
+        let traced = Self::start(command, syscalls, &[], None)?;
         traced.process.wait(patience).await?;
         traced.calls(patience).await
     }
 
-    fn start(command: &Command, syscalls: &[&str], injections: &[Injection]) -> io::Result<Self> {
+    fn start(
+        command: &Command,
+        syscalls: &[&str],
+        injections: &[Injection],
+        path: Option<&Path>,
+    ) -> io::Result<Self> {
         let log = fixtures::temp_dir()?;
         let mut traced = Command::new("strace");
         // As a grandchild, strace leaves the process its parent, its pid and its end.
@@ -140,6 +152,9 @@ impl Strace {
         // With the filter strace sees no signal to inject.
         if !injections.iter().any(|it| it.kills) {
             traced.arg("--seccomp-bpf");
+        }
+        if let Some(path) = path {
+            traced.arg("-P").arg(path);
         }
         for injection in injections {
             let Injection {
@@ -202,6 +217,10 @@ impl Strace {
         }
         Ok(count(&read(&path)?))
     }
+}
+
+fn names(injections: &[Injection]) -> Vec<&str> {
+    injections.iter().map(|it| it.syscall.as_str()).collect()
 }
 
 /// A log that is not there yet is empty.

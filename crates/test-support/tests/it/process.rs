@@ -70,6 +70,7 @@ async fn signals_end_freeze_and_thaw() {
     for (send, number) in [
         (Process::kill_9 as fn(&Process), 9),
         (Process::sigterm, 15),
+        (Process::sighup, 1),
         (Process::sigint, 2),
     ] {
         let process = Process::spawn_with_stdin(shell("exec cat")).expect("started");

@@ -103,3 +103,33 @@ async fn calls_can_be_late() {
     assert!(start.elapsed() >= Duration::from_millis(500));
     assert_eq!(traced.process().lines(Stream::Stdout).len(), 5);
 }
+
+#[tokio::test]
+async fn calls_on_other_files_can_be_spared() {
+    if !traceable() {
+        return;
+    }
+    let dir = test_support::fixtures::temp_dir().expect("a temporary folder");
+    let (good, bad) = (dir.path().join("good"), dir.path().join("bad"));
+    let mut command = Command::new("python3");
+    command.args([
+        "-u",
+        "-c",
+        "
+import os, sys
+for path in sys.argv[1:]:
+    with open(path, 'w') as file:
+        try:
+            os.fdatasync(file.fileno())
+            print('ok')
+        except OSError as error:
+            print(error.strerror)
+",
+    ]);
+    command.args([&good, &bad]);
+    let fails = Injection::error("fdatasync", "EIO");
+    let traced = Strace::spawn_on(&command, &bad, &[fails]).expect("started");
+    traced.process().wait(PATIENCE).await.expect("ended");
+    let said = traced.process().lines(Stream::Stdout);
+    assert_eq!(said, ["ok", "Input/output error"]);
+}
