@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use stream_api::StreamClient;
@@ -80,9 +80,19 @@ impl Job {
                 .canonicalize()
                 .unwrap_or_else(|_| self.path.clone())
         };
-        self.key
-            .clone()
-            .unwrap_or_else(|| canonical().to_string_lossy().into_owned())
+        self.key.clone().unwrap_or_else(|| path_key(&canonical()))
+    }
+}
+
+/// A path as text, another one for every path. One that is not UTF-8 does not begin as an absolute path does, so that nothing
+/// takes it for one.
+fn path_key(path: &Path) -> String {
+    match path.to_str() {
+        Some(text) => text.to_owned(),
+        None => format!(
+            "bytes:{}",
+            path.as_os_str().as_encoded_bytes().escape_ascii()
+        ),
     }
 }
 
@@ -295,5 +305,28 @@ impl fmt::Debug for Job {
             .field("path", &self.path)
             .field("key", &self.key)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    #[test]
+    fn no_two_paths_have_one_key() {
+        let paths: [&[u8]; 5] = [
+            b"/shoot/a\xff.mp4",
+            b"/shoot/a\xfe.mp4",
+            b"/shoot/a\\xff\xff.mp4",
+            b"/shoot/a\\xff.mp4",
+            "/shoot/a\u{fffd}.mp4".as_bytes(),
+        ];
+        let key = |path: &&[u8]| Job::new(OsStr::from_bytes(path)).source_key();
+        let keys: std::collections::BTreeSet<_> = paths.iter().map(key).collect();
+        assert_eq!(keys.len(), paths.len(), "{keys:?}");
+        assert!(keys.contains(r"bytes:/shoot/a\xff.mp4"), "{keys:?}");
     }
 }

@@ -138,25 +138,26 @@ impl VideoSettings {
     }
 
     /// The metadata of a creation on any other tus server: `filename` and `filetype`, which many servers want, and what was
-    /// given as metadata.
+    /// given as metadata. A name need not be text, for metadata is bytes.
     ///
     /// # Errors
     /// As [`stream_metadata`](Self::stream_metadata).
     pub fn tus_metadata(
         &self,
-        file_name: &str,
+        file_name: &[u8],
         file_type: &str,
     ) -> Result<Metadata, SettingsError> {
         let mut metadata = Metadata::new();
-        let mut put = |key: &str, value: &str| {
+        let mut put = |key: &str, value: &[u8]| {
             metadata
                 .insert(key, value)
                 .map_err(|_| SettingsError::Key(key.into()))
         };
-        put("filename", self.name.as_deref().unwrap_or(file_name))?;
-        put("filetype", file_type)?;
+        let name = self.name.as_deref().map(str::as_bytes);
+        put("filename", name.unwrap_or(file_name))?;
+        put("filetype", file_type.as_bytes())?;
         for (key, value) in &self.meta {
-            put(key, value)?;
+            put(key, value.as_bytes())?;
         }
         Ok(metadata)
     }

@@ -137,16 +137,17 @@ impl Target {
         key: String,
         settings: &VideoSettings,
     ) -> Result<NewUpload, SettingsError> {
-        let name = file_name(path);
+        let name = path.file_name().unwrap_or(path.as_os_str());
         let (url, metadata, headers) = match self {
             Self::Account { creation_url, .. } => (
                 creation_url,
-                settings.stream_metadata(&name, Timestamp::now())?,
+                // Text is all that Stream's API can show.
+                settings.stream_metadata(&name.to_string_lossy(), Timestamp::now())?,
                 settings.stream_headers()?,
             ),
             Self::Tus { creation_url } => (
                 creation_url,
-                settings.tus_metadata(&name, file_type(path))?,
+                settings.tus_metadata(name.as_encoded_bytes(), file_type(path))?,
                 HeaderMap::new(),
             ),
             // Its settings are whoever's who made it.
@@ -170,14 +171,6 @@ fn is_basic_form(url: &UploadUrl) -> bool {
     let host = url.uri().host().unwrap_or_default();
     let known = ["upload.videodelivery.net", "upload.cloudflarestream.com"];
     known.contains(&host) && !url.uri().path().starts_with("/tus/")
-}
-
-/// The name of a file as text; bytes that are not UTF-8 are shown as such.
-pub(crate) fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or(path.as_os_str())
-        .to_string_lossy()
-        .into_owned()
 }
 
 /// The media type that a file's name suggests.
