@@ -2,6 +2,7 @@
 
 mod args;
 mod console;
+mod descriptors;
 mod exit;
 mod explain;
 mod man;

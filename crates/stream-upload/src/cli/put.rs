@@ -9,6 +9,7 @@ use tus_engine::{EventSink, Uploader};
 
 use super::args::PutArgs;
 use super::console::{Console, harmless};
+use super::descriptors;
 use super::exit::{CliError, Code, overall};
 use super::order::Order;
 #[cfg(feature = "emulator")]
@@ -78,13 +79,20 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         return Ok(overall(0, &failed));
     }
 
+    let (options, too_few) = descriptors::fit(plan.options, count);
+    if let Some(limit) = too_few {
+        let (parallel, parts) = (options.parallel, options.parts);
+        renderer.note(&format!(
+            "no more than {limit} open files are allowed: {parallel} at once, {parts} parts each; `ulimit -n` raises it"
+        ));
+    }
     // First, for it makes the state folder private before the emulator's may be put into it.
     let store = open_store(&plan.state_dir)?;
     let order = Order::of(&store);
     let (remote, running) = open(plan.place).await?;
     let mut transport = ReqwestTransport::builder(Protocol::Http1)
         .user_agent(concat!("stream-upload/", env!("CARGO_PKG_VERSION")))
-        .deadlines(plan.options.deadlines);
+        .deadlines(options.deadlines);
     if let Some(pem) = plan.authorities {
         transport = transport.add_root_pem(pem);
     }
@@ -97,7 +105,7 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         .service(remote.service(account.clone()))
         .events(Arc::clone(&renderer) as Arc<dyn EventSink>)
         .store(store)
-        .options(plan.options);
+        .options(options);
     if let Some(credentials) = remote.credentials {
         builder = builder.credentials(credentials);
     }
