@@ -30,6 +30,9 @@ pub struct Job {
     pub settings: Arc<VideoSettings>,
     /// What to do about a remembered upload. Default: continue.
     pub resume: Resume,
+    /// Whether a symbolic link in the file's place is followed. Default: it is. A file of a folder that was searched must not
+    /// be one: somebody may have put a link to another file there since.
+    pub follow_links: bool,
 }
 
 impl Job {
@@ -42,6 +45,7 @@ impl Job {
             key: None,
             settings: Arc::default(),
             resume: Resume::Continue,
+            follow_links: true,
         }
     }
 
@@ -70,6 +74,15 @@ impl Job {
     #[must_use]
     pub fn with_resume(self, resume: Resume) -> Self {
         Self { resume, ..self }
+    }
+
+    /// Sets [`follow_links`](Self::follow_links).
+    #[must_use]
+    pub fn with_follow_links(self, follow_links: bool) -> Self {
+        Self {
+            follow_links,
+            ..self
+        }
     }
 
     /// What the source is called in events and in the store.
@@ -203,8 +216,8 @@ impl Ingest {
         }
     }
 
-    /// Runs all jobs, as many at once as the uploader allows, and hands over each result as it comes. Files are opened when
-    /// their turn comes.
+    /// Runs all jobs, as many at once as the uploader allows, and hands over each result as it comes. Files are opened shortly
+    /// before their turn comes.
     ///
     /// When `cancel` is triggered, running jobs stop resumably and the rest is not begun; jobs that were not begun have no
     /// result. When credentials are refused, no further job is begun.
@@ -218,8 +231,9 @@ impl Ingest {
         let mut running = JoinSet::new();
         let mut open = true;
         loop {
-            while open && running.len() < self.uploader.options().parallel && !cancel.is_cancelled()
-            {
+            // Twice as many as run at once: while some wait for the disk, the network has work.
+            let most = self.uploader.options().parallel.saturating_mul(2);
+            while open && running.len() < most && !cancel.is_cancelled() {
                 let Some(job) = jobs.next() else {
                     open = false;
                     break;
@@ -255,7 +269,7 @@ impl Ingest {
     async fn upload(&self, job: &Job, cancel: &CancellationToken) -> Result<Uploaded, JobError> {
         let source = match &job.source {
             Some(source) => Arc::clone(source),
-            None => open(job.path.clone()).await.map_err(JobError::File)?,
+            None => open(job).await.map_err(JobError::File)?,
         };
         let bytes = source.length().known().unwrap_or(0);
         if let Some(limit) = self.target.max_bytes().filter(|limit| bytes >= *limit) {
@@ -294,8 +308,13 @@ impl Ingest {
 }
 
 /// Opens a file on a thread that may block.
-async fn open(path: PathBuf) -> io::Result<Arc<dyn Source>> {
-    let opened = tokio::task::spawn_blocking(move || FileSource::open(&path)).await;
+async fn open(job: &Job) -> io::Result<Arc<dyn Source>> {
+    let (path, follow) = (job.path.clone(), job.follow_links);
+    let open = move || match follow {
+        true => FileSource::open(&path),
+        false => FileSource::open_no_follow(&path),
+    };
+    let opened = tokio::task::spawn_blocking(open).await;
     Ok(Arc::new(opened.map_err(io::Error::other)??))
 }
 

@@ -11,7 +11,7 @@ mod target;
 
 pub use apply::{Applied, ApplyError};
 pub use ingest::{Ingest, Job, JobError, JobResult, Uploaded, media_id};
-pub use scan::{Found, LeftOut, Selection, find, is_video_name};
+pub use scan::{Found, FoundFile, LeftOut, Selection, find, is_video_name};
 pub use service::{CloudflareStream, MEDIA_ID};
 pub use settings::{Deletion, SettingsError, VideoSettings};
 pub use target::{Target, TargetError};

@@ -112,12 +112,24 @@ impl fmt::Display for LeftOut {
     }
 }
 
+/// A file that is to be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FoundFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its size when it was looked at.
+    pub bytes: u64,
+    /// It was found in a folder, so it must not be a symbolic link: not when it was found, and not when it is opened.
+    pub in_folder: bool,
+}
+
 /// What was found.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Found {
-    /// Files with their sizes in bytes, in the order of their names within each folder.
-    pub files: Vec<(PathBuf, u64)>,
+    /// The files, in the order of their names within each folder.
+    pub files: Vec<FoundFile>,
     /// How many were left out, by reason.
     pub left_out: BTreeMap<LeftOut, usize>,
     /// What could not be looked at.
@@ -138,16 +150,20 @@ pub fn find(named: &[PathBuf], selection: &Selection) -> Found {
     for path in named {
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => search(path, selection, &mut found),
-            Ok(metadata) => found.files.push((path.clone(), metadata.len())),
+            Ok(metadata) => found.files.push(FoundFile {
+                path: path.clone(),
+                bytes: metadata.len(),
+                in_folder: false,
+            }),
             Err(error) => found.errors.push((path.clone(), error)),
         }
     }
     let mut seen = std::collections::HashSet::new();
     let files = std::mem::take(&mut found.files);
-    for (path, bytes) in files {
-        let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
-        if seen.insert(canonical) {
-            found.files.push((path, bytes));
+    for file in files {
+        let canonical = file.path.canonicalize();
+        if seen.insert(canonical.unwrap_or_else(|_| file.path.clone())) {
+            found.files.push(file);
         } else {
             found.leave_out(LeftOut::Repeated);
         }
@@ -179,7 +195,11 @@ fn search(folder: &Path, selection: &Selection, found: &mut Found) {
             let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
             match selection.reason_against(below, bytes) {
                 Some(reason) => found.leave_out(reason),
-                None => found.files.push((entry.into_path(), bytes)),
+                None => found.files.push(FoundFile {
+                    path: entry.into_path(),
+                    bytes,
+                    in_folder: true,
+                }),
             }
         } else if !entry.file_type().is_dir() {
             found.leave_out(LeftOut::NotAFile);
@@ -206,8 +226,8 @@ mod tests {
     }
 
     fn names(found: &Found, dir: &Path) -> Vec<String> {
-        let below = |path: &PathBuf| path.strip_prefix(dir).unwrap().display().to_string();
-        found.files.iter().map(|(path, _)| below(path)).collect()
+        let below = |path: &Path| path.strip_prefix(dir).unwrap().display().to_string();
+        found.files.iter().map(|file| below(&file.path)).collect()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http_transport::{Protocol, ReqwestTransport, Transport};
 use resume_store::{SledStore, StoreError};
-use stream_ingest::{Found, Ingest, Job};
+use stream_ingest::{Found, FoundFile, Ingest, Job};
 use tus_engine::{EventSink, Uploader};
 
 use super::args::PutArgs;
@@ -113,7 +113,8 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         CliError::new(Code::Local, format!("cannot keep resume state: {error}"))
     })?;
 
-    let mut jobs: Vec<Job> = found.files.iter().map(|(path, _)| Job::new(path)).collect();
+    let job = |file: &FoundFile| Job::new(&file.path).with_follow_links(!file.in_folder);
+    let mut jobs: Vec<Job> = found.files.iter().map(job).collect();
     if let Some(stdin) = plan.stdin {
         let source =
             super::stdin::source(stdin, &remote.target, &uploader, &plan.state_dir, &renderer);

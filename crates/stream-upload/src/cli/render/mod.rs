@@ -57,7 +57,7 @@ impl Renderer {
         let view = if json {
             View::Json(Json::new(console.clone()))
         } else {
-            let bytes = found.files.iter().map(|(_, bytes)| bytes).sum();
+            let bytes = found.files.iter().map(|file| file.bytes).sum();
             View::Human(Human::new(console.clone(), found.files.len(), bytes))
         };
         let state = State {
