@@ -172,6 +172,7 @@ impl Ledger {
     }
 }
 
-const SLOT: usize = 36;
+/// Bytes of [`Figures`] with their checksum.
+pub(crate) const SLOT: usize = 36;
 /// In two blocks, so that a torn write spoils one slot only.
 const OFFSETS: [u64; 2] = [0, 4096];

@@ -66,6 +66,8 @@ mod memory;
 mod open;
 mod prune;
 mod record;
+#[cfg(feature = "testing")]
+pub mod rest;
 mod salvage;
 mod sled;
 mod store;

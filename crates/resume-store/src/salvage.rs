@@ -39,7 +39,8 @@ pub(crate) fn scan(folder: &Path, found: &mut Found) {
     }
 }
 
-fn scan_bytes(mut bytes: &[u8], found: &mut Found) {
+/// The same within one file.
+pub(crate) fn scan_bytes(mut bytes: &[u8], found: &mut Found) {
     while let Some(start) = bytes
         .windows(MAGIC.len())
         .position(|window| window == MAGIC)
