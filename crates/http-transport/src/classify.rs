@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustls::{AlertDescription, Error as TlsError};
 
+use crate::names::TurnedPrivate;
 use crate::{FaultKind, Origin, Phase, TransportError};
 
 /// Whom a message names, and what else it should know.
@@ -46,6 +47,11 @@ impl Peer {
                 "no address found for {}; check the name and the network",
                 self.origin.host()
             ),
+            Cause::TurnedPrivate => format!(
+                "{} has private addresses only, and had public ones: it is not followed there; \
+                 check who answers for the name",
+                self.origin.host()
+            ),
             Cause::Connect(Some(io::ErrorKind::ConnectionRefused)) => {
                 format!("connection refused by {host}; check that a server listens there")
             }
@@ -83,6 +89,7 @@ enum Cause {
     Proxy,
     Timeout(Phase),
     Tls(String),
+    TurnedPrivate,
 }
 
 impl Cause {
@@ -96,6 +103,8 @@ impl Cause {
                     Some(Disagreement::Protocol) => return Self::Tls(tls.to_string()),
                     None => {}
                 }
+            } else if cause.is::<TurnedPrivate>() {
+                return Self::TurnedPrivate;
             } else if let Some(io) = cause.downcast_ref::<io::Error>() {
                 io_kind = Some(io.kind());
             } else if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
@@ -131,7 +140,7 @@ impl Cause {
         match self {
             Self::Broken | Self::NotHttp => FaultKind::Interrupted,
             Self::Certificate(_) | Self::Tls(_) => FaultKind::Tls,
-            Self::Connect(_) | Self::Name => FaultKind::Connect,
+            Self::Connect(_) | Self::Name | Self::TurnedPrivate => FaultKind::Connect,
             Self::HeadTooLarge => FaultKind::TooLarge,
             Self::Invalid => FaultKind::Invalid,
             Self::Proxy => FaultKind::Proxy,

@@ -22,6 +22,8 @@ mod fault;
 #[cfg(feature = "testing")]
 mod lossy;
 #[cfg(feature = "reqwest")]
+mod names;
+#[cfg(feature = "reqwest")]
 mod reqwest;
 mod transport;
 #[cfg(feature = "reqwest")]

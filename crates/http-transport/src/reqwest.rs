@@ -12,6 +12,7 @@ use http_body::Body as _;
 use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 
 use crate::classify::{Peer, classify};
+use crate::names::Names;
 use crate::watch::{Incoming, Outgoing, Progress, watch};
 use crate::{Body, BoxFuture, Deadlines, FaultKind, Origin, Phase, Transport, TransportError};
 
@@ -232,6 +233,7 @@ impl ReqwestTransportBuilder {
             .retry(retry::never())
             .redirect(redirect::Policy::none())
             .referer(false)
+            .dns_resolver(Names::default())
             .tcp_nodelay(true)
             .connect_timeout(self.deadlines.connect);
         if self.protocol == Protocol::Http1 {
