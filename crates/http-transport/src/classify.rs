@@ -114,7 +114,7 @@ impl Cause {
                 if hyper.is_parse() {
                     return Self::NotHttp;
                 }
-            } else if connecting && cause.to_string() == PROXY_WANTS_CREDENTIALS {
+            } else if connecting && cause.to_string().ends_with(PROXY_WANTS_CREDENTIALS) {
                 return Self::Proxy;
             }
         }
@@ -193,5 +193,5 @@ fn disagreement(error: &TlsError, connecting: bool) -> Option<Disagreement> {
     }
 }
 
-/// hyper-util's tunnel error has no public type; this is its text.
+/// hyper-util's tunnel error has no public type; this is the end of its text.
 const PROXY_WANTS_CREDENTIALS: &str = "proxy authorization required";

@@ -73,6 +73,8 @@ pub enum Meaning {
     NotFound,
     /// The resource does not take this method.
     MethodNotAllowed,
+    /// A proxy on the way wants credentials.
+    ProxyUnauthorized,
     /// The server or something before it stopped waiting.
     RequestTimeout,
     /// `Upload-Offset` is not the upload's offset (P-05).
@@ -160,6 +162,7 @@ pub const TABLE: &[Row] = &[
     row(403, M::FinalUpload,           Login,     Login,       Sync,        "CC-13", "a final upload takes no PATCH"),
     row(404, M::NotFound,              GiveUp,    Gone,        Sync,        "H-03, P-09: confirmed by HEAD first", "no such upload"),
     row(405, M::MethodNotAllowed,      GiveUp,    GiveUp,      GiveUp,      "RFC 9110 15.5.6", "the method is not allowed here"),
+    row(407, M::ProxyUnauthorized,     Login,     Login,       Login,       "RFC 9110 15.5.8", "the proxy on the way wants credentials"),
     row(408, M::RequestTimeout,        Doubt,     Wait,        Wait,        "seen on long PATCHes", "the server stopped waiting for the request"),
     row(409, M::OffsetMismatch,        GiveUp,    Wait,        Sync,        "P-05; the third time somebody else writes", "the offset is not the upload's"),
     row(410, M::Expired,               GiveUp,    Gone,        Sync,        "H-03, EX-07, TM-03", "the upload expired or was terminated"),

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use http_transport::FaultKind;
 use stream_api::Again;
 use stream_ingest::{ApplyError, JobError};
 use tus_engine::{Failure, UploadError};
@@ -199,6 +200,10 @@ pub(crate) fn code_of(error: &JobError) -> Code {
         JobError::Upload(error) => match error {
             UploadError::Busy(_) => Code::Busy,
             UploadError::Cancelled => Code::Interrupted,
+            UploadError::GaveUp {
+                last_fault: Some(fault),
+                ..
+            } if fault.kind() == FaultKind::Proxy => Code::Credentials,
             UploadError::GaveUp { failure, .. } => code_of_failure(failure),
             UploadError::SourceChanged => Code::Changed,
             _ => Code::Local,
@@ -249,6 +254,14 @@ pub(crate) fn hint_for(error: &JobError) -> Option<&'static str> {
         }
         JobError::Upload(UploadError::Store(_)) => {
             return Some("choose another folder with --state-dir, or repair this one");
+        }
+        JobError::Upload(UploadError::GaveUp {
+            last_fault: Some(fault),
+            ..
+        }) if fault.kind() == FaultKind::Proxy => {
+            return Some(
+                "put user and password of the proxy into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT",
+            );
         }
         JobError::Upload(UploadError::GaveUp { failure, .. }) => failure,
         _ => return None,
