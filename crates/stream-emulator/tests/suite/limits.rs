@@ -211,3 +211,58 @@ async fn a_method_in_disguise_does_not_pass_the_token_by() {
         assert_eq!(tus(&server, "POST", path, &lines, b"").await.status, 204);
     }
 }
+
+#[tokio::test]
+async fn no_page_of_another_origin_may_read_an_answer() {
+    let server = Emulator::builder().start().await.unwrap();
+    let lines = [
+        "Origin: https://evil.example",
+        "Access-Control-Request-Method: PATCH",
+        "Access-Control-Request-Headers: authorization, upload-offset",
+    ];
+    for (method, path) in [
+        ("OPTIONS", "/files/"),
+        ("POST", "/files/"),
+        ("GET", "/"),
+        ("GET", "/client/v4/accounts/a/stream"),
+        ("OPTIONS", "/_emulator/requests"),
+    ] {
+        let answer = tus(&server, method, path, &lines, b"").await;
+        for header in ["origin", "methods", "headers", "credentials"] {
+            let header = format!("access-control-allow-{header}");
+            assert_eq!(answer.header(&header), None, "{method} {path}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_kept_on_disk_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    fn modes(folder: &std::path::Path, found: &mut Vec<(std::path::PathBuf, u32)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+            if path.is_dir() {
+                modes(&path, found);
+            }
+            found.push((path, mode));
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let server = Emulator::builder()
+        .blobs(Blobs::Dir(directory.path().join("data")))
+        .start()
+        .await
+        .unwrap();
+    let path = create(&server, 5).await;
+    patch(&server, &path, 0, &[], b"hello").await;
+    server.shutdown().await.unwrap();
+    let mut found = Vec::new();
+    modes(directory.path(), &mut found);
+    assert!(found.len() > 2, "{found:?}");
+    for (path, mode) in found {
+        let wanted = if path.is_dir() { 0o700 } else { 0o600 };
+        assert_eq!(mode, wanted, "{}", path.display());
+    }
+}
