@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use stream_emulator::{EmulatorHandle, RequestRecord};
-use test_support::{ChaosProxy, Process};
+use test_support::{ChaosProxy, Direction, Process};
 
 use super::only;
 use crate::proof::{Proof, TOKEN};
@@ -17,7 +17,7 @@ pub(super) fn rows() -> Vec<Row> {
         row!(
             "F46",
             "an upload whose time runs out is named and goes first",
-            "Upload-Expires in 30 s, or in the past, before a resume among other files",
+            "Upload-Expires in a minute, or in the past, before a resume among other files",
             expiring
         ),
         row!(
@@ -29,7 +29,10 @@ pub(super) fn rows() -> Vec<Row> {
     ]
 }
 
-/// A file of which half was sent to a tus server that gives uploads little time.
+/// What the server gives an upload.
+const TIME: Duration = Duration::from_secs(60);
+
+/// A file of which a part was sent to a tus server that gives uploads little time.
 struct Late {
     world: World,
     emulator: EmulatorHandle,
@@ -38,12 +41,12 @@ struct Late {
 }
 
 impl Late {
-    async fn with(time: Duration) -> Self {
+    async fn begun() -> Self {
         let world = World::new();
-        let emulator = emulator().token(TOKEN).upload_expiry(time);
+        let emulator = emulator().token(TOKEN).upload_expiry(TIME);
         let emulator = emulator.start().await.unwrap();
         let proxy = ChaosProxy::builder(emulator.addr())
-            .rate_up(20 * MIB)
+            .rate_up(2 * MIB)
             .patience(PATIENCE)
             .start()
             .await
@@ -57,10 +60,11 @@ impl Late {
         };
         let first = Process::spawn(late.put(&[&late.source])).unwrap();
         event(&first, "created", PATIENCE).await;
-        let half = |counters: &test_support::ProxyCounters| counters.bytes_up >= 4 * MIB;
-        late.proxy.wait_until(half).await;
+        let a_part = |counters: &test_support::ProxyCounters| counters.bytes_up >= 3 * MIB;
+        late.proxy.wait_until(a_part).await;
         first.kill_9();
         first.wait(PATIENCE).await.unwrap();
+        late.proxy.set_rate(Direction::Up, None);
         late
     }
 
@@ -108,7 +112,7 @@ async fn expiring() -> RowEnded {
 
 /// Returns the bytes that were sent again.
 async fn in_time() -> u64 {
-    let late = Late::with(Duration::from_secs(30)).await;
+    let late = Late::begun().await;
     let (ended, requests) = late.go_on(0).await;
     assert_eq!(requests[0].method, "HEAD", "the urgent one goes first");
     let resumed = only(&ended, "resumed")["offset"].as_u64().unwrap();
@@ -126,8 +130,8 @@ async fn in_time() -> u64 {
 }
 
 async fn too_late() {
-    let late = Late::with(Duration::from_secs(2)).await;
-    late.emulator.advance(Duration::from_secs(2)).await;
+    let late = Late::begun().await;
+    late.emulator.advance(TIME).await;
     let (ended, requests) = late.go_on(1).await;
     let head = &requests[0];
     assert_eq!((head.method.as_str(), head.status), ("HEAD", Some(410)));

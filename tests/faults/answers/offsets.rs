@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::{Method, StatusCode};
 use serde_json::Value;
 use stream_emulator::Fault;
-use test_support::{FakeRequest, Reply, Script};
+use test_support::{Direction, FakeRequest, Reply, Script};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -81,9 +81,10 @@ async fn gone() -> RowEnded {
 /// A first run is killed half way; then its upload goes, and the next run meets this status.
 async fn gone_for(code: u16) {
     let world = World::new();
-    let site = Site::start(emulator().token(TOKEN), 30 * MIB).await;
-    let source = world.random_file("a.mov", 16 * MIB);
-    site.put_and_kill(&world, &source, 6 * MIB).await;
+    let site = Site::start(emulator().token(TOKEN), 2 * MIB).await;
+    let source = world.random_file("a.mov", 12 * MIB);
+    site.put_and_kill(&world, &source, 2 * MIB).await;
+    site.proxy.set_rate(Direction::Up, None);
     let old = site.emulator.videos()[0].video.uid.clone();
     if code == 404 {
         let path = format!("/client/v4/accounts/acct/stream/{old}");
@@ -147,13 +148,16 @@ async fn another_writer() -> RowEnded {
     let ended = run(bench.put()).await.expect(5);
     let failed = failure(&ended, &["somebody else writes"]);
     assert_eq!(failed["resumable"], true);
-    let (patches, heads) = (bench.requests("PATCH").len(), bench.requests("HEAD").len());
-    assert_eq!(patches, 3);
+    let (patches, heads) = (bench.requests("PATCH"), bench.requests("HEAD").len());
+    assert_eq!(patches.len(), 3);
+    let noticed = patches[2].began - patches[0].began;
     assert!(heads <= 4, "{heads} questions");
     bench.emulator.faults().clear();
     let later = run(bench.put()).await.expect(0);
     bench.prove(bench.put(), &[&ended, &later]).await;
-    Ok(Seen::times(3).remark(format!("given up after 3 chunks and {heads} questions")))
+    Ok(Seen::times(3)
+        .noticed(noticed)
+        .remark(format!("given up after 3 chunks and {heads} questions")))
 }
 
 async fn lost_once() -> RowEnded {

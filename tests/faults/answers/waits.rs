@@ -6,6 +6,7 @@ use http::Method;
 use stream_emulator::{
     Fault, FaultRule, FaultTarget, Hypotheses, Limits, RequestRate, RequestRecord, RetryAfter,
 };
+use test_support::Direction;
 
 use super::{Bench, status};
 use crate::row::{Ended as RowEnded, Row, Seen, row};
@@ -249,10 +250,11 @@ async fn storm() -> RowEnded {
 
 async fn failing_question() -> RowEnded {
     let world = World::new();
-    let site = Site::start(world::emulator().token(crate::proof::TOKEN), 30 * MIB).await;
-    let size = 16 * MIB;
+    let site = Site::start(world::emulator().token(crate::proof::TOKEN), 2 * MIB).await;
+    let size = 12 * MIB;
     let source = world.random_file("a.mov", size);
-    site.put_and_kill(&world, &source, 6 * MIB).await;
+    site.put_and_kill(&world, &source, 2 * MIB).await;
+    site.proxy.set_rate(Direction::Up, None);
     let question = FaultRule::new(status(503)).method(Method::HEAD).times(5);
     site.emulator.faults().add(question);
     let ended = run(site.put(&world, &source)).await.expect(0);
