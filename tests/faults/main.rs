@@ -9,9 +9,14 @@
 )]
 
 mod answers;
+mod disk;
+mod network;
+mod nth;
 mod proof;
 mod report;
 mod row;
+mod server;
+mod state;
 #[path = "../suite/world.rs"]
 #[expect(dead_code, reason = "the suite needs more of it")]
 mod world;
@@ -22,7 +27,13 @@ use row::Row;
 
 /// Every row of the catalogue, in its order.
 fn rows() -> Vec<Row> {
-    let parts = [answers::rows()];
+    let parts = [
+        network::rows(),
+        answers::rows(),
+        state::rows(),
+        server::rows(),
+        nth::rows(),
+    ];
     parts.into_iter().flatten().collect()
 }
 
