@@ -10,7 +10,6 @@
 
 mod answers;
 mod disk;
-mod network;
 mod nth;
 mod proof;
 mod report;
@@ -28,7 +27,6 @@ use row::Row;
 /// Every row of the catalogue, in its order.
 fn rows() -> Vec<Row> {
     let parts = [
-        network::rows(),
         answers::rows(),
         state::rows(),
         server::rows(),
