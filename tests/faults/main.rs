@@ -11,10 +11,12 @@
 mod answers;
 mod disk;
 mod nth;
+mod process;
 mod proof;
 mod report;
 mod row;
 mod server;
+mod source;
 mod state;
 #[path = "../suite/world.rs"]
 #[expect(dead_code, reason = "the suite needs more of it")]
@@ -31,6 +33,8 @@ fn rows() -> Vec<Row> {
         state::rows(),
         server::rows(),
         nth::rows(),
+        process::rows(),
+        source::rows(),
     ];
     parts.into_iter().flatten().collect()
 }
