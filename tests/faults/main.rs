@@ -10,6 +10,7 @@
 
 mod answers;
 mod disk;
+mod network;
 mod nth;
 mod process;
 mod proof;
@@ -29,6 +30,7 @@ use row::Row;
 /// Every row of the catalogue, in its order.
 fn rows() -> Vec<Row> {
     let parts = [
+        network::rows(),
         answers::rows(),
         state::rows(),
         server::rows(),
