@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -19,11 +20,11 @@ const PAGE: usize = 4096;
 /// How many damages, unless told otherwise.
 fn seeds() -> u64 {
     let asked = std::env::var("STREAM_UPLOAD_DAMAGES").ok();
-    asked.and_then(|seeds| seeds.parse().ok()).unwrap_or(80)
+    asked.and_then(|seeds| seeds.parse().ok()).unwrap_or(60)
 }
 
 pub(super) async fn of_every_kind() -> Ended {
-    let world = World::new();
+    let world = Arc::new(World::new());
     let emulator = emulator().token(TOKEN).start().await.unwrap();
     let sources: Vec<_> = (0..FILES)
         .map(|index| world.random_file(&format!("shoot/{index:02}.mp4"), 500 + index))
@@ -43,7 +44,11 @@ pub(super) async fn of_every_kind() -> Ended {
     }
     let before = list(&world, |command| command).await;
     assert_eq!(before.len() as u64, FILES - 2);
-    let survived = tokio::task::block_in_place(|| survive_all(&world, &before));
+    let survived = {
+        let (world, before) = (Arc::clone(&world), before.clone());
+        let surviving = tokio::task::spawn_blocking(move || survive_all(&world, &before));
+        surviving.await.unwrap()
+    };
 
     // One more that costs nothing, and the same uploads once more.
     fs::write(

@@ -54,7 +54,8 @@ pub(super) async fn lost() -> Ended {
     let ended = run(traced).await.expect(0);
     let log = fs::read_to_string(log).unwrap();
     let trace = Trace::read(&log, world.state_dir().parent().unwrap());
-    let crashes = tokio::task::block_in_place(|| crash_all(&trace));
+    let crashing = tokio::task::spawn_blocking(move || crash_all(&trace));
+    let crashes = crashing.await.unwrap();
 
     Proof {
         world: &world,
