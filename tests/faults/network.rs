@@ -94,12 +94,20 @@ fn resent(site: &Site) -> Vec<u64> {
         .collect()
 }
 
-/// For each connection that the proxy broke, the time from its last byte to the next connection.
+/// For each connection that the proxy reset, or cut instead of an answer, the time from its last byte to the next connection.
 fn noticed(site: &Site) -> Vec<Duration> {
     let connections = site.proxy.connections();
     connections
         .windows(2)
-        .filter(|pair| matches!(pair[0].end, ConnectionEnd::Cut | ConnectionEnd::Reset))
+        .filter(|pair| match pair[0].end {
+            ConnectionEnd::Reset => true,
+            // One that is cut in a body goes on to be read: when its client noticed is not to be seen.
+            ConnectionEnd::Cut => pair[0]
+                .requests
+                .last()
+                .is_some_and(|request| request.answered.is_some()),
+            _ => false,
+        })
         .map(|pair| {
             let last = pair[0].last_up.max(pair[0].last_down);
             pair[1].accepted.saturating_sub(last.unwrap())
