@@ -20,7 +20,7 @@ pub(super) async fn two_writers() -> Ended {
     let serve = Serve::start(&world, &world.path("data")).await;
     let server = serve.address;
     let mut sources = Vec::new();
-    let mut refused = 0;
+    let (mut refused, mut both) = (0, 0);
     for index in 0..FILES {
         let source = world.random_file(&format!("{index}.mov"), MIB + index);
         let bytes = std::fs::read(&source).unwrap();
@@ -38,6 +38,7 @@ pub(super) async fn two_writers() -> Ended {
         assert_eq!(won + lost, 2, "{statuses:?}");
         assert!(won <= 1, "{statuses:?}");
         refused += lost as u64;
+        both += u64::from(won == 0);
         let offset = tus(server, "HEAD", &path, &[], b"").await.offset();
         let rest = &bytes[usize::try_from(offset).unwrap()..];
         if !rest.is_empty() {
@@ -73,7 +74,10 @@ pub(super) async fn two_writers() -> Ended {
     serve.checker().sources(&sources).assert().await;
     Ok(Seen::times(refused + 1)
         .noticed(took)
-        .resent(sent as u64 - offset))
+        .resent(sent as u64 - offset)
+        .remark(format!(
+            "of {FILES} pairs {both} were both stopped, the first by the second; what the first had brought was kept"
+        )))
 }
 
 pub(super) async fn broken_bodies() -> Ended {
