@@ -45,6 +45,8 @@ pub(crate) struct Driver {
     /// Up to where a source that looks different is the same.
     pub(crate) proven_to: Option<u64>,
     pub(crate) sent: Arc<AtomicU64>,
+    /// Up to where the bytes of the request under way have left.
+    pub(crate) left: Arc<AtomicU64>,
     pub(crate) requests: u64,
     pub(crate) last_fault: Option<TransportError>,
     pub(crate) save_trouble_told: bool,
@@ -129,7 +131,8 @@ impl Driver {
             creation_url,
             asking,
             started: Instant::now(),
-            sent: Arc::new(AtomicU64::new(0)),
+            sent: Arc::default(),
+            left: Arc::default(),
             requests: 0,
             last_fault: None,
             save_trouble_told: false,

@@ -58,9 +58,17 @@ impl Driver {
                 self.body(chunk, None)
             }
         };
+        self.left.store(
+            exchange.chunk.map_or(0, |chunk| chunk.start),
+            Ordering::Relaxed,
+        );
         let answer = self
             .send(request.map(|()| body), exchange.answer_factor)
             .await;
+        if exchange.phase == Phase::Patch {
+            self.upload.left_to(self.left.load(Ordering::Relaxed));
+            self.record.reached = self.upload.reached();
+        }
         if let Some(intent) = intent {
             let saved = intent.end().await;
             self.tell_trouble(saved);
@@ -118,9 +126,11 @@ impl Driver {
 
     fn body(&self, chunk: Chunk, trailer: Option<ChecksumAlgorithm>) -> Body {
         let (sink, id, sent) = (Arc::clone(&self.sink), self.id, Arc::clone(&self.sent));
+        let left = Arc::clone(&self.left);
         let mut position = chunk.start;
         let on_sent = move |bytes| {
             position += bytes;
+            left.store(position, Ordering::Relaxed);
             sent.fetch_add(bytes, Ordering::Relaxed);
             sink.event(id, &Event::Sent { bytes, position });
         };

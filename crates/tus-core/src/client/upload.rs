@@ -61,6 +61,8 @@ pub struct Upload {
     /// The end of the furthest chunk that this or an earlier run handed out, or the offset that was found: where no earlier
     /// run wrote, no honest offset lies above it.
     pub(super) reached: u64,
+    /// What that was before the chunk under way was handed out.
+    pub(super) reached_before: u64,
     /// An offset was told in this run.
     pub(super) located: bool,
     /// An earlier run wrote to the same upload, and its last bytes may still be under way.
@@ -137,6 +139,7 @@ impl Upload {
             tags: Vec::new(),
             offset,
             reached,
+            reached_before: reached,
             located: false,
             inherited: matches!(plan.start, Start::Resume { .. }),
             available_from: 0,
@@ -182,8 +185,10 @@ impl Upload {
             }
             State::Ready(Next::Patch) => match self.in_flight.or_else(|| self.next_chunk()) {
                 Some(chunk) => {
-                    self.in_flight = Some(chunk);
-                    self.reached = self.reached.max(chunk.end());
+                    if self.in_flight.replace(chunk).is_none() {
+                        self.reached_before = self.reached;
+                        self.reached = self.reached.max(chunk.end());
+                    }
                     self.ask_upload(Phase::Patch, Some(chunk), now)
                 }
                 None => Step::Read {
@@ -306,6 +311,16 @@ impl Upload {
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Tells that of the chunk under way no byte from `position` on has left, however the request ended. To be called before
+    /// that is told; without it the whole chunk is taken to have left, and an upload that is gone by then to be complete,
+    /// perhaps.
+    pub fn left_to(&mut self, position: u64) {
+        if let Some(chunk) = self.in_flight.filter(|chunk| position < chunk.end()) {
+            let left = position.max(chunk.start);
+            self.reached = self.reached_before.max(left);
+        }
     }
 
     /// The end of the furthest chunk that this or an earlier run handed out. It is raised as soon as [`step`](Self::step)

@@ -79,6 +79,27 @@ fn a_refused_question_after_the_last_byte_is_a_doubt_and_what_the_status_says_co
 }
 
 #[test]
+fn an_upload_whose_last_bytes_never_left_is_gone_and_not_in_doubt() {
+    let broken = |left_to: Option<u64>| {
+        let mut bench = Bench::resuming();
+        bench.answer(200, &[("upload-offset", "70")]);
+        assert_eq!(bench.method(), Method::PATCH);
+        if let Some(position) = left_to {
+            bench.upload.left_to(position);
+        }
+        bench.fault(Fault::MaybeSent);
+        bench.answer(410, &[]);
+        bench
+    };
+    for left_to in [None, Some(LENGTH)] {
+        let mut bench = broken(left_to);
+        assert!(matches!(bench.step(), Step::Reconcile), "{left_to:?}");
+    }
+    let mut bench = broken(Some(LENGTH - 1));
+    assert_eq!(bench.method(), Method::POST);
+}
+
+#[test]
 fn a_refusal_that_is_about_credentials_is_no_doubt() {
     let mut bench = Bench::reached(LENGTH);
     bench.judged(403, &[], Some(says(VerdictKind::Login)));
