@@ -114,7 +114,7 @@ impl EmulatorHandle {
         &self.shared.faults
     }
 
-    /// All uploads that did not expire, ordered by id.
+    /// All uploads, ordered by id. Those of Stream whose time is over are left out; a generic one stays listed.
     #[must_use]
     pub fn uploads(&self) -> Vec<UploadSnapshot> {
         self.shared.upload_snapshots()

@@ -28,7 +28,7 @@ pub(super) fn rows() -> Vec<Row> {
         row!(
             "F14",
             "connecting into nothing takes ten seconds at most",
-            "a veth pair is down before the first connection; then one of two addresses is dead",
+            "a veth pair is down before the first connection",
             a_black_hole
         ),
         row!(
