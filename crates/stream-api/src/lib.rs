@@ -14,6 +14,7 @@ mod envelope;
 mod error;
 mod lenient;
 pub mod op;
+mod wait;
 
 pub use client::StreamClient;
 pub use codes::{Again, ERROR_CODES, ERROR_REASONS, ErrorCode, ErrorReason};
@@ -23,3 +24,4 @@ pub use error::Error;
 pub use op::edit::{OutOfBounds, ScheduledDeletion, VideoEdit};
 pub use op::listing::{ListVideos, VideoPage, VideoType};
 pub use op::videos::{PublicDetails, Video, VideoState, VideoStatus};
+pub use wait::{WaitOptions, Waited};
