@@ -47,6 +47,8 @@ impl Emulator {
 pub enum Encoding {
     /// By the clock: `queued`, then `inprogress`, and `ready` after so long. Zero: `ready` at once.
     After(Duration),
+    /// It comes to nothing: `error` with `ERR_NON_VIDEO` as soon as it is uploaded, as a file that is no video ends.
+    NoVideo,
     /// By being looked at: the first GET shows `queued`, the second `inprogress`, the third `ready`.
     Steps,
 }

@@ -42,7 +42,14 @@ impl Entry {
             VideoState::Ready => Some(100.0),
             _ => None,
         };
-        status.step = (state == VideoState::InProgress).then(|| "encoding".to_owned());
+        status.step = [VideoState::Error, VideoState::InProgress]
+            .contains(&state)
+            .then(|| "encoding".to_owned());
+        if state == VideoState::Error {
+            "ERR_NON_VIDEO".clone_into(&mut status.error_reason_code);
+            "The file was not recognized as a valid video file."
+                .clone_into(&mut status.error_reason_text);
+        }
         let ready = state == VideoState::Ready;
         status.state = state;
         video.status = Some(status);
@@ -50,7 +57,7 @@ impl Entry {
         if ready {
             video.ready_to_stream_at = video.uploaded.and_then(|at| match encoding {
                 Encoding::After(time) => at.checked_add(time),
-                Encoding::Steps => Some(at),
+                Encoding::NoVideo | Encoding::Steps => Some(at),
             });
         }
         let url = |rest: &str| format!("{base}/{}/{rest}", video.uid);
@@ -94,6 +101,7 @@ impl Entry {
             return (VideoState::PendingUpload, 0.0);
         };
         let done = match encoding {
+            Encoding::NoVideo => return (VideoState::Error, 0.0),
             Encoding::Steps => f64::from(self.looks.min(2)) / 2.0,
             Encoding::After(Duration::ZERO) => 1.0,
             Encoding::After(time) => {
@@ -136,5 +144,15 @@ mod tests {
         assert_eq!(state(1), VideoState::Queued);
         assert_eq!(state(5), VideoState::InProgress);
         assert_eq!(state(10), VideoState::Ready);
+    }
+
+    #[test]
+    fn what_is_no_video_ends_in_error_and_says_why() {
+        let at = SystemTime::UNIX_EPOCH;
+        let video = entry(Some(at)).view(Encoding::NoVideo, "", at);
+        assert_eq!(video.ready_to_stream, Some(false));
+        let status = video.status.unwrap();
+        assert_eq!(status.state, VideoState::Error);
+        assert_eq!(status.error_reason_code, "ERR_NON_VIDEO");
     }
 }
