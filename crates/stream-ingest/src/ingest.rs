@@ -4,8 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use stream_api::StreamClient;
+use stream_api::{StreamClient, WaitOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tus_core::client::Failure;
@@ -15,6 +16,7 @@ use crate::apply::{self, Applied, ApplyError};
 use crate::service::MEDIA_ID;
 use crate::settings::{SettingsError, VideoSettings};
 use crate::target::Target;
+use crate::wait::{Stage, Wait, WaitSink, last_seen, reason};
 
 /// One file, or other source, to be uploaded.
 #[derive(Clone)]
@@ -127,6 +129,8 @@ pub struct Uploaded {
     pub report: Report,
     /// Settings that changed since an earlier run had finished it, and are in force now.
     pub applied: Option<Applied>,
+    /// For how long its video was waited for until it could be played, if it was to be.
+    pub ready_after: Option<Duration>,
 }
 
 /// The id of what was uploaded: Stream's media id, or the upload's own id elsewhere.
@@ -148,6 +152,27 @@ pub enum JobError {
     /// It is uploaded, and its changed settings are not in force.
     #[error("{0}")]
     Apply(#[from] ApplyError),
+    /// It is uploaded, and the account refused to tell about its video.
+    #[error("the video {uid} is uploaded, and whether it can be played is not known: {error}")]
+    NotAsked {
+        /// The video.
+        uid: String,
+        /// What the account answered.
+        #[source]
+        error: stream_api::Error,
+    },
+    /// It is uploaded, and its video could not be played in time. Stream goes on encoding it.
+    #[error("the video {uid} is uploaded, and could not be played within {timeout:?}: {}", last_seen(stage.as_ref(), trouble.as_ref()))]
+    NotReady {
+        /// The video.
+        uid: String,
+        /// For how long it was waited for.
+        timeout: Duration,
+        /// How far it was when it was seen last.
+        stage: Option<Stage>,
+        /// Why the last question was not answered, if it was not.
+        trouble: Option<stream_api::Error>,
+    },
     /// The settings cannot be sent.
     #[error("{0}")]
     Settings(#[source] SettingsError),
@@ -158,6 +183,19 @@ pub enum JobError {
         bytes: u64,
         /// The first size that is too large.
         limit: u64,
+    },
+    /// It is uploaded, and Stream cannot make a video of it that can be played.
+    #[error(
+        "the video {uid} is uploaded, and Stream cannot encode it: {}",
+        reason(code, text)
+    )]
+    Unplayable {
+        /// The video, which stays in the account.
+        uid: String,
+        /// Stream's word, such as `ERR_NON_VIDEO`; may be empty.
+        code: String,
+        /// The same in Stream's words; may be empty.
+        text: String,
     },
     /// The upload ended early.
     #[error(transparent)]
@@ -170,8 +208,10 @@ impl JobError {
     pub fn is_resumable(&self) -> bool {
         match self {
             Self::Upload(error) => error.is_resumable(),
-            Self::Apply(_) => true,
-            Self::File(_) | Self::Settings(_) | Self::TooLarge { .. } => false,
+            Self::Apply(_) | Self::NotAsked { .. } | Self::NotReady { .. } => true,
+            Self::File(_) | Self::Settings(_) | Self::TooLarge { .. } | Self::Unplayable { .. } => {
+                false
+            }
         }
     }
 
@@ -194,6 +234,7 @@ pub struct Ingest {
     uploader: Uploader,
     target: Target,
     account: Option<StreamClient>,
+    wait: Option<Wait>,
 }
 
 impl Ingest {
@@ -204,6 +245,7 @@ impl Ingest {
             uploader,
             target,
             account: None,
+            wait: None,
         }
     }
 
@@ -212,6 +254,16 @@ impl Ingest {
     pub fn with_account(self, account: StreamClient) -> Self {
         Self {
             account: Some(account),
+            ..self
+        }
+    }
+
+    /// A job ends only when its video can be played; `sink` hears of it meanwhile. Also videos that an earlier run uploaded are
+    /// waited for. It needs an [account](Self::with_account) to ask, and takes no turn of an upload: the next file goes on.
+    #[must_use]
+    pub fn with_wait(self, options: WaitOptions, sink: Arc<dyn WaitSink>) -> Self {
+        Self {
+            wait: Some(Wait { options, sink }),
             ..self
         }
     }
@@ -229,6 +281,7 @@ impl Ingest {
     ) {
         let mut jobs = jobs.into_iter();
         let mut running = JoinSet::new();
+        let mut waiting = JoinSet::new();
         let mut open = true;
         loop {
             // Twice as many as run at once: while some wait for the disk, the network has work.
@@ -240,10 +293,16 @@ impl Ingest {
                 };
                 running.spawn(self.clone().one(job, cancel.clone()));
             }
-            let Some(ended) = running.join_next().await else {
-                break;
+            let ended = tokio::select! {
+                Some(ended) = running.join_next() => ended,
+                Some(ended) = waiting.join_next() => ended,
+                else => break,
             };
             let Ok(result) = ended else { continue };
+            if self.is_to_be_waited_for(&result) {
+                waiting.spawn(self.clone().ready(result, cancel.clone()));
+                continue;
+            }
             if result
                 .outcome
                 .as_ref()
@@ -264,6 +323,29 @@ impl Ingest {
             path: job.path,
             outcome,
         }
+    }
+
+    /// The same result, once its video can be played.
+    async fn ready(self, mut result: JobResult, cancel: CancellationToken) -> JobResult {
+        if let (Some(wait), Some(account), Ok(uploaded)) =
+            (&self.wait, &self.account, &mut result.outcome)
+        {
+            match wait
+                .until_ready(account, &result.path, uploaded, &cancel)
+                .await
+            {
+                Ok(after) => uploaded.ready_after = Some(after),
+                Err(error) => result.outcome = Err(error),
+            }
+        }
+        result
+    }
+
+    /// Whether a job is not over with its upload.
+    fn is_to_be_waited_for(&self, result: &JobResult) -> bool {
+        let asked = self.wait.is_some() && self.account.is_some();
+        let uploaded = result.outcome.as_ref();
+        asked && uploaded.is_ok_and(|uploaded| uploaded.ready_after.is_none())
     }
 
     async fn upload(&self, job: &Job, cancel: &CancellationToken) -> Result<Uploaded, JobError> {
@@ -303,7 +385,11 @@ impl Ingest {
             let tag = report.tags.entry(MEDIA_ID.as_str().to_owned());
             tag.or_insert_with(|| id.clone());
         }
-        Ok(Uploaded { report, applied })
+        Ok(Uploaded {
+            report,
+            applied,
+            ready_after: None,
+        })
     }
 }
 

@@ -8,6 +8,7 @@ mod scan;
 mod service;
 mod settings;
 mod target;
+mod wait;
 
 pub use apply::{Applied, ApplyError};
 pub use ingest::{Ingest, Job, JobError, JobResult, Uploaded, media_id};
@@ -15,3 +16,4 @@ pub use scan::{Found, FoundFile, LeftOut, Selection, find, is_video_name};
 pub use service::{CloudflareStream, MEDIA_ID};
 pub use settings::{Deletion, SettingsError, VideoSettings};
 pub use target::{Target, TargetError};
+pub use wait::{Stage, WaitSink};
