@@ -27,4 +27,5 @@ mod serve;
 mod settings;
 mod state;
 mod tus_js;
+mod wait;
 mod world;

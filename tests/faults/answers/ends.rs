@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
-use stream_emulator::{EmulatorHandle, RequestRecord};
+use stream_emulator::{EmulatorHandle, Encoding, RequestRecord};
 use test_support::{ChaosProxy, Direction, Process};
 
-use super::only;
+use super::{Bench, failure, only};
 use crate::proof::{Proof, TOKEN};
 use crate::row::{Ended as RowEnded, Row, Seen, row};
 use crate::world::{Ended, MIB, PATIENCE, World, emulator, event, run};
@@ -31,6 +31,8 @@ pub(super) fn rows() -> Vec<Row> {
 
 /// What the server gives an upload.
 const TIME: Duration = Duration::from_secs(60);
+/// Longer than anybody waits here.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A file of which a part was sent to a tus server that gives uploads little time.
 struct Late {
@@ -140,5 +142,27 @@ async fn too_late() {
 }
 
 async fn no_video() -> RowEnded {
-    Err("`put` does not follow a video after its upload: there is no --wait yet".to_owned())
+    let bench = Bench::of(emulator().encoding(Encoding::NoVideo), MIB).await;
+    let ended = run(waiting(&bench, "--wait")).await.expect(5);
+    let failed = failure(&ended, &["ERR_NON_VIDEO", "cannot encode"]);
+    assert_eq!(failed["stream_code"], "ERR_NON_VIDEO");
+    assert_eq!(failed["media_id"], only(&ended, "finished")["media_id"]);
+    bench.prove(bench.put(), &[&ended]).await;
+
+    let bench = Bench::of(emulator().encode_time(A_DAY), MIB).await;
+    let begun = Instant::now();
+    let stuck = run(waiting(&bench, "--wait=2s")).await.expect(6);
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(30), "{took:?}");
+    let failed = failure(&stuck, &["queued", "2s"]);
+    assert_eq!(failed["media_id"], only(&stuck, "finished")["media_id"]);
+    assert_eq!(failed["resumable"], true);
+    bench.prove(bench.put(), &[&stuck]).await;
+    Ok(Seen::times(2))
+}
+
+fn waiting(bench: &Bench, option: &str) -> Command {
+    let mut command = bench.put();
+    command.arg(option);
+    command
 }

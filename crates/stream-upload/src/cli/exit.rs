@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use http_transport::FaultKind;
-use stream_api::Again;
+use stream_api::{Again, ERROR_REASONS};
 use stream_ingest::{ApplyError, JobError};
 use tus_engine::{Failure, UploadError};
 
@@ -94,7 +94,7 @@ pub(crate) const TABLE: &[Row] = &[
         code: Code::Refused,
         word: "refused",
         meaning: "refused by the server",
-        cause: "the server will not have it, now or later: too large, a setting it does not take, storage used up, or an upload that vanished",
+        cause: "the server will not have it, now or later: too large, a setting it does not take, storage used up, an upload that vanished, or a file that Stream cannot encode",
         remedy: "read the server's words in the message; `explain` knows the status and the code in them",
         again: Again::AfterRemedy,
     },
@@ -102,7 +102,7 @@ pub(crate) const TABLE: &[Row] = &[
         code: Code::Network,
         word: "network",
         meaning: "network gave up",
-        cause: "no byte was confirmed for as long as --patience, the server refused --retries times in a row, or what answers is not a tus server",
+        cause: "no byte was confirmed for as long as --patience, the server refused --retries times in a row, what answers is not a tus server, or a video could not be played within --wait",
         remedy: "check the network, the URL and the server, then run the same command again: it goes on where the server stands",
         again: Again::Yes,
     },
@@ -196,7 +196,14 @@ pub(crate) fn code_of(error: &JobError) -> Code {
         JobError::File(_) => Code::Local,
         JobError::Settings(_) => Code::Usage,
         JobError::Apply(ApplyError::Api(stream_api::Error::Transport(_))) => Code::Network,
-        JobError::Apply(_) | JobError::TooLarge { .. } => Code::Refused,
+        JobError::NotAsked { error, .. } => match error.status().map(|status| status.as_u16()) {
+            Some(401 | 403) => Code::Credentials,
+            _ => Code::Refused,
+        },
+        JobError::NotReady { .. } => Code::Network,
+        JobError::Apply(_) | JobError::TooLarge { .. } | JobError::Unplayable { .. } => {
+            Code::Refused
+        }
         JobError::Upload(error) => match error {
             UploadError::Busy(_) => Code::Busy,
             UploadError::Cancelled => Code::Interrupted,
@@ -243,7 +250,26 @@ pub(crate) fn hint_for(error: &JobError) -> Option<&'static str> {
                 "the video is uploaded; run the same command again to apply its settings, or upload it anew with --no-resume --force-new",
             );
         }
+        JobError::NotAsked { error, .. } if error.is_not_found() => {
+            return Some(
+                "somebody deleted the video; --no-resume --force-new uploads it a second time",
+            );
+        }
+        JobError::NotAsked { .. } => {
+            return Some(
+                "check the token (permission Stream: Edit), then run the same command again: nothing is sent twice",
+            );
+        }
+        JobError::NotReady { .. } => {
+            return Some(
+                "Stream goes on encoding it; run the same command again to wait on: nothing is sent twice",
+            );
+        }
         JobError::TooLarge { .. } => return Some("split or re-encode the video"),
+        JobError::Unplayable { code, .. } => {
+            let known = ERROR_REASONS.iter().find(|reason| reason.code == code);
+            return known.map(|reason| reason.remedy);
+        }
         JobError::Upload(UploadError::Busy(_)) => {
             return Some("wait for the other process, or stop it and run the command again");
         }

@@ -56,6 +56,15 @@ impl Place {
         }
     }
 
+    /// Whether there is an account that can be asked about its videos.
+    pub(crate) fn has_account(&self) -> bool {
+        match self {
+            #[cfg(feature = "emulator")]
+            Self::Local(_) => true,
+            Self::Remote(remote) => remote.api.is_some(),
+        }
+    }
+
     /// Whether somebody else made the one upload that it takes.
     pub(crate) fn is_one_time(&self) -> bool {
         match self {

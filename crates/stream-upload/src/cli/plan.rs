@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use etcetera::{AppStrategy, AppStrategyArgs};
 use jiff::{SignedDuration, Timestamp};
+use stream_api::WaitOptions;
 use stream_ingest::{Deletion, Selection, VideoSettings};
 use tus_core::RetryPolicy;
 use tus_engine::{Resume, Service, UploaderOptions};
@@ -34,6 +35,8 @@ pub(crate) struct PutPlan {
     pub(crate) selection: Selection,
     pub(crate) settings: Arc<VideoSettings>,
     pub(crate) key: Option<String>,
+    /// How long videos are waited for until they can be played, if they are.
+    pub(crate) wait: Option<WaitOptions>,
     pub(crate) options: UploaderOptions,
     pub(crate) resume: Resume,
     pub(crate) state_dir: PathBuf,
@@ -54,6 +57,16 @@ impl PutPlan {
             ))
             .hint("leave it out, or pass what the server wants with --meta KEY=VALUE"));
         }
+        if args.video.wait.is_some() && !place.has_account() {
+            return Err(CliError::usage(
+                "--wait asks the account whether a video can be played, and there is no account",
+            )
+            .hint("leave it out: whoever has the account can ask"));
+        }
+        let wait = args
+            .video
+            .wait
+            .map(|timeout| WaitOptions::default().with_timeout(timeout));
         let (sources, stdin) = sources(&args)?;
         let settings = settings(args.video)?;
         settings
@@ -68,6 +81,7 @@ impl PutPlan {
             selection: selection(&args.selection)?,
             settings: Arc::new(settings.0),
             key: settings.1,
+            wait,
             options: options(&args.transfer, service(is_stream).as_ref())?,
             resume: match (args.transfer.no_resume, args.transfer.force_new) {
                 (false, _) => Resume::Continue,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http_transport::{Protocol, ReqwestTransport, Transport};
 use resume_store::{SledStore, StoreError};
-use stream_ingest::{Found, FoundFile, Ingest, Job};
+use stream_ingest::{Found, FoundFile, Ingest, Job, WaitSink};
 use tus_engine::{EventSink, Uploader};
 
 use super::args::PutArgs;
@@ -129,6 +129,9 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
     let mut ingest = Ingest::new(uploader, remote.target);
     if let Some(account) = account {
         ingest = ingest.with_account(account);
+    }
+    if let Some(wait) = plan.wait {
+        ingest = ingest.with_wait(wait, Arc::clone(&renderer) as Arc<dyn WaitSink>);
     }
     let mut succeeded = 0;
     ingest

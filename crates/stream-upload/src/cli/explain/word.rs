@@ -29,6 +29,13 @@ pub(super) const TABLE: &[Row] = &[
         again: Again::Yes,
     },
     Row {
+        word: "encoding",
+        meaning: "the file is uploaded, and its video is waited for until it can be played",
+        cause: "--wait was given, and Stream is not done with the video",
+        remedy: "nothing: it ends when the video can be played, has failed, or the time of --wait is over",
+        again: Again::Yes,
+    },
+    Row {
         word: "expires",
         meaning: "the server removes the upload within the hour if it stays unfinished",
         cause: "the time that the server gives an unfinished upload is nearly over (tus: Upload-Expires)",
@@ -55,6 +62,13 @@ pub(super) const TABLE: &[Row] = &[
         cause: "more requests than the service allows, from all that use the same token",
         remedy: "nothing: it goes on by itself; a smaller --parallel or larger chunks avoid it",
         again: Again::Yes,
+    },
+    Row {
+        word: "ready",
+        meaning: "the video can be played, in one quality at least",
+        cause: "--wait was given, and Stream says so (its field `readyToStream`)",
+        remedy: "nothing: better qualities follow by themselves",
+        again: Again::No,
     },
     Row {
         word: "restarted",

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use stream_ingest::{MEDIA_ID, Uploaded, media_id};
+use stream_ingest::{JobError, MEDIA_ID, Stage, Uploaded, media_id};
 use tus_engine::{Event, Report, UploadId};
 
 use super::Tally;
@@ -145,13 +145,32 @@ impl Json {
         self.line("skipped", Some(source), fields);
     }
 
-    pub(super) fn failed(&self, source: &str, error: &str, code: Code, resumable: bool) {
+    /// A video that is waited for.
+    pub(super) fn encoding(&self, source: &str, stage: &Stage) {
         let fields = json!({
-            "error": error,
+            "reason": "encoding",
+            "state": stage.state,
+            "percent": stage.percent,
+        });
+        self.line("waiting", Some(source), fields);
+    }
+
+    pub(super) fn ready(&self, source: &str, report: &Report, after: Duration) {
+        let fields = json!({ "media_id": media_id(report), "elapsed_ms": millis(after) });
+        self.line("ready", Some(source), fields);
+    }
+
+    /// `message` is what people are told; `error` is there if a job was begun.
+    pub(super) fn failed(&self, source: &str, message: &str, code: Code, error: Option<&JobError>) {
+        let mut fields = json!({
+            "error": message,
             "kind": kind_of(code),
-            "resumable": resumable,
+            "resumable": error.is_some_and(JobError::is_resumable),
             "exit_code": code as u8,
         });
+        if let (Some(error), Value::Object(map)) = (error, &mut fields) {
+            map.extend(about_video(error));
+        }
         self.line("failed", Some(source), fields);
     }
 
@@ -176,6 +195,25 @@ impl Json {
             line.extend(fields);
         }
         self.console.json(event, Value::Object(line));
+    }
+}
+
+/// Which video it is that cannot be played, and Stream's reason.
+fn about_video(error: &JobError) -> Map<String, Value> {
+    let fields = match error {
+        JobError::NotAsked { uid, .. } => json!({ "media_id": uid }),
+        JobError::NotReady { uid, stage, .. } => {
+            let state = stage.as_ref().map(|stage| &stage.state);
+            json!({ "media_id": uid, "state": state })
+        }
+        JobError::Unplayable { uid, code, text } => {
+            json!({ "media_id": uid, "stream_code": code, "stream_text": text })
+        }
+        _ => Value::Null,
+    };
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
     }
 }
 

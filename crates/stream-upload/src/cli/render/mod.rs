@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use resume_store::StoreNotice;
-use stream_ingest::{Applied, Found, JobError, JobResult, Uploaded, media_id};
+use stream_api::Video;
+use stream_ingest::{Applied, Found, JobError, JobResult, Stage, Uploaded, WaitSink, media_id};
 use tus_engine::{Event, EventSink, UploadError, UploadId};
 
 use super::console::{Console, harmless};
@@ -38,6 +39,8 @@ struct State {
     hinted: HashSet<&'static str>,
     /// That the resume state cannot be saved.
     trouble_told: bool,
+    /// How far the videos are that are waited for, as people were told.
+    stages: HashMap<String, String>,
     tally: Tally,
 }
 
@@ -65,6 +68,7 @@ impl Renderer {
             tracks: HashMap::new(),
             hinted: HashSet::new(),
             trouble_told: false,
+            stages: HashMap::new(),
             tally: Tally::default(),
         };
         let renderer = Self {
@@ -101,7 +105,7 @@ impl Renderer {
             &message,
             Some("check the path and that you may read it"),
             Code::Local,
-            false,
+            None,
         );
     }
 
@@ -131,15 +135,9 @@ impl Renderer {
                 drop(state);
                 if code != Code::Interrupted {
                     let hint = hint_for(error);
-                    self.show_failure(
-                        &source,
-                        &error.to_string(),
-                        hint,
-                        code,
-                        error.is_resumable(),
-                    );
+                    self.show_failure(&source, &error.to_string(), hint, code, Some(error));
                 } else if let View::Json(json) = &self.view {
-                    json.failed(&source, "interrupted", code, true);
+                    json.failed(&source, "interrupted", code, Some(error));
                 }
                 code
             }
@@ -147,14 +145,28 @@ impl Renderer {
     }
 
     fn succeeded(&self, source: &str, uploaded: &Uploaded) {
-        let report = &uploaded.report;
-        let id = media_id(report);
         let mut state = self.lock();
-        if report.already_uploaded {
+        if uploaded.report.already_uploaded {
             state.tally.skipped += 1;
         } else {
             state.tally.finished += 1;
         }
+        drop(state);
+        match (uploaded.ready_after, &self.view) {
+            (None, _) => self.show_uploaded(source, uploaded),
+            // That it is uploaded was shown when the waiting began.
+            (Some(_), View::Human(human)) => {
+                human.line(&format!("{}: can be played", harmless(source)));
+            }
+            (Some(after), View::Json(json)) => json.ready(source, &uploaded.report, after),
+        }
+    }
+
+    /// Shows a source that is on the server whole, and counts what it took.
+    fn show_uploaded(&self, source: &str, uploaded: &Uploaded) {
+        let report = &uploaded.report;
+        let id = media_id(report);
+        let mut state = self.lock();
         state.tally.bytes_sent += report.bytes_sent;
         state.tally.requests += report.requests;
         drop(state);
@@ -184,7 +196,7 @@ impl Renderer {
         message: &str,
         hint: Option<&'static str>,
         code: Code,
-        resumable: bool,
+        error: Option<&JobError>,
     ) {
         match &self.view {
             View::Human(human) => {
@@ -194,7 +206,7 @@ impl Renderer {
                     human.line(&format!("  hint: {hint}"));
                 }
             }
-            View::Json(json) => json.failed(source, message, code, resumable),
+            View::Json(json) => json.failed(source, message, code, error),
         }
     }
 
@@ -230,6 +242,27 @@ fn settings_line(applied: &Applied) -> String {
             "{changed}; not asked for and kept all the same: {}",
             kept.join(", ")
         ),
+    }
+}
+
+impl WaitSink for Renderer {
+    fn uploaded(&self, path: &Path, uploaded: &Uploaded) {
+        self.show_uploaded(&path.to_string_lossy(), uploaded);
+    }
+
+    fn waiting(&self, path: &Path, video: &Video) {
+        let source = path.to_string_lossy();
+        let stage = Stage::of(video);
+        match &self.view {
+            View::Human(human) => {
+                let text = stage.to_string();
+                let told = (self.lock().stages).insert(source.to_string(), text.clone());
+                if told.as_ref() != Some(&text) {
+                    human.line(&format!("{}: waiting: {text}", harmless(&source)));
+                }
+            }
+            View::Json(json) => json.encoding(&source, &stage),
+        }
     }
 }
 
