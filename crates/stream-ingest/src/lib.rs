@@ -3,6 +3,7 @@
 mod apply;
 mod doubt;
 mod ingest;
+mod job;
 pub mod limits;
 mod scan;
 mod service;
@@ -11,7 +12,8 @@ mod target;
 mod wait;
 
 pub use apply::{Applied, ApplyError};
-pub use ingest::{Ingest, Job, JobError, JobResult, Uploaded, media_id};
+pub use ingest::Ingest;
+pub use job::{Job, JobError, JobResult, Uploaded, media_id};
 pub use scan::{Found, FoundFile, LeftOut, Selection, find, is_video_name};
 pub use service::{CloudflareStream, MEDIA_ID};
 pub use settings::{Deletion, SettingsError, VideoSettings};

@@ -9,7 +9,7 @@ use stream_api::{StreamClient, Video, VideoState, WaitOptions, Waited};
 use tokio_util::sync::CancellationToken;
 use tus_engine::UploadError;
 
-use crate::ingest::{JobError, Uploaded, media_id};
+use crate::job::{JobError, Uploaded, media_id};
 
 /// Hears of videos that are waited for. Called by the task that waits: it should return soon.
 pub trait WaitSink: Send + Sync {

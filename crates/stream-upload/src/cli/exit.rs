@@ -334,6 +334,8 @@ pub(crate) fn overall(succeeded: usize, failed: &[Code]) -> Code {
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
 
     #[test]
@@ -352,6 +354,22 @@ mod tests {
             });
             assert!(told, "{code} {} is missing in:\n{table:#?}", row.meaning);
         }
+    }
+
+    #[test]
+    fn a_token_that_may_not_ask_for_the_video_is_about_credentials() {
+        let refused = |status| JobError::NotAsked {
+            uid: "a".into(),
+            error: stream_api::Error::Api {
+                status,
+                errors: Vec::new(),
+                messages: Vec::new(),
+                request_id: None,
+                retry_after: None,
+            },
+        };
+        assert_eq!(code_of(&refused(StatusCode::FORBIDDEN)), Code::Credentials);
+        assert_eq!(code_of(&refused(StatusCode::NOT_FOUND)), Code::Refused);
     }
 
     #[test]
