@@ -55,6 +55,8 @@ struct Taken {
     refused: u64,
     /// It had to be killed.
     hung: bool,
+    /// Every thread of the store was refused, so nothing could be remembered, and that was said.
+    forgetful: bool,
     code: Option<i32>,
 }
 
@@ -81,8 +83,9 @@ async fn each_call() -> Ended {
     let refused: u64 = taken.iter().map(|it| it.refused).sum();
     let unmoved = taken.iter().filter(|it| it.code == Some(0)).count();
     let hung = taken.iter().filter(|it| it.hung).count();
+    let forgetful = taken.iter().filter(|it| it.forgetful).count();
     Ok(Seen::times(refused).remark(format!(
-        "of {total} runs {unmoved} finished all the same, {hung} could not be woken and were killed; the next run put each right"
+        "of {total} runs {unmoved} finished all the same, {hung} could not be woken and were killed, {forgetful} could save nothing at all and said so; the next run put each other right"
     )))
 }
 
@@ -144,6 +147,20 @@ async fn take(refusal: Refusal) -> Taken {
     let excused = call == "write";
     let panicked = faulty.stderr.contains("panicked");
     assert!(excused || !(hung || panicked), "{refusal:?}: {faulty:?}");
+    // Calls are counted by thread, and the store takes a new one after each failure: the first of each is refused for good.
+    let mut listed = bench.world.command();
+    listed.args(["state", "list", "--json"]);
+    let remembered = run(listed).await.expect(0).stdout;
+    if faulty.code == Some(0) && remembered.is_empty() {
+        let told = faulty.events("state-not-saved").len();
+        assert!(told > 0, "{refusal:?}: {faulty:?}");
+        return Taken {
+            refused,
+            hung,
+            forgetful: true,
+            code: faulty.code,
+        };
+    }
     let ended = run(bench.put()).await;
     assert_eq!(
         ended.code,
@@ -161,6 +178,7 @@ async fn take(refusal: Refusal) -> Taken {
     Taken {
         refused,
         hung,
+        forgetful: false,
         code: faulty.code,
     }
 }

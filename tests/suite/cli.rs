@@ -272,6 +272,7 @@ async fn headers_go_to_the_endpoint_and_stay_out_of_every_output() {
         "Authorization: Bearer local\nX-Canary: canary-header\n",
     )
     .unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     let header = format!("@{}", file.display());
     let command = put(
         &world,

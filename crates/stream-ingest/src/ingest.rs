@@ -70,8 +70,8 @@ impl Ingest {
         let mut waiting = JoinSet::new();
         let mut open = true;
         loop {
-            // Twice as many as run at once: while some wait for the disk, the network has work.
-            let most = self.uploader.options().parallel.saturating_mul(2);
+            // No more than run at once: files are begun in their order, and none is begun after credentials were refused.
+            let most = self.uploader.options().parallel;
             while open && running.len() < most && !cancel.is_cancelled() {
                 let Some(job) = jobs.next() else {
                     open = false;

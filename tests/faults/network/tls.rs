@@ -95,7 +95,8 @@ async fn cut_records() -> Result<Seen, String> {
         let requests = server.requests();
         requests.iter().filter(|it| it.method == "HEAD").count()
     };
-    assert_eq!(heads(&server), 3);
+    // One per break, and one more where the break met the question itself.
+    assert!((3..=4).contains(&heads(&server)), "{}", heads(&server));
     let resent = bytes_sent(&ended) - SIZE;
     assert!(resent <= 3 * RESEND_BOUND, "{resent} bytes again");
 

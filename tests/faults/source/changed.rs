@@ -108,7 +108,8 @@ impl Half {
         let world = World::new();
         let site = Site::start(emulator().token(TOKEN), 16 * MIB).await;
         let source = world.random_file("shoot/a.mov", SIZE);
-        site.put_and_kill(&world, &source, SIZE / 2).await;
+        // What the kernel's buffers hold comes on top of it.
+        site.put_and_kill(&world, &source, SIZE / 4).await;
         // What the kernel had of it arrives still.
         site.proxy
             .wait_until(|counters| counters.open_connections == 0)
