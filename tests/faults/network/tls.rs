@@ -91,12 +91,14 @@ async fn cut_records() -> Result<Seen, String> {
     let ended = run(trusting(&world, &ca, put)).await.expect(0);
     assert_eq!(proxy.counters().cuts, 3);
     assert_eq!(server.uploads(), [(Some(SIZE), SIZE)]);
-    let heads = |server: &FakeServer| {
+    let seen = |server: &FakeServer, method: &str| {
         let requests = server.requests();
-        requests.iter().filter(|it| it.method == "HEAD").count()
+        requests.iter().filter(|it| it.method == method).count()
     };
-    // One per break, and one more where the break met the question itself.
-    assert!((3..=4).contains(&heads(&server)), "{}", heads(&server));
+    // Bytes of a cut connection may arrive after the question and make its PATCH conflict; no PATCH goes without a question.
+    let (heads, patches) = (seen(&server, "HEAD"), seen(&server, "PATCH"));
+    assert_eq!(heads, patches - 1);
+    assert!(heads >= 3, "{heads}");
     let resent = bytes_sent(&ended) - SIZE;
     assert!(resent <= 3 * RESEND_BOUND, "{resent} bytes again");
 
@@ -112,7 +114,7 @@ async fn cut_records() -> Result<Seen, String> {
     let mut put = world.put_to(&server.url("/files/"), &source);
     put.args(["--chunk-size", "5MiB"]);
     let ended = run(trusting(&world, &ca, put)).await.expect(0);
-    assert_eq!(heads(&server), 1);
+    assert_eq!(seen(&server, "HEAD"), 1);
     assert_eq!(server.uploads(), [(Some(12 * MIB), 12 * MIB)]);
     assert_eq!(bytes_sent(&ended), 12 * MIB);
     Ok(Seen {
