@@ -38,11 +38,7 @@ enum Command {
         oneshot::Sender<Result<(), String>>,
     ),
     Flush(oneshot::Sender<Result<(), String>>),
-    Lease(Fingerprint, oneshot::Sender<Result<Lease, StoreError>>),
-    Load(
-        Fingerprint,
-        oneshot::Sender<Result<Option<Record>, StoreError>>,
-    ),
+    Recall(Fingerprint, oneshot::Sender<Result<Recalled, StoreError>>),
     Note(Fingerprint, Box<Record>),
     Retire(Fingerprint, Box<Record>, Lease),
     Strays(oneshot::Sender<Strays>),
@@ -53,6 +49,9 @@ enum Command {
         reply: oneshot::Sender<Trail>,
     },
 }
+
+/// The right to drive an upload, and what is remembered of it.
+pub(crate) type Recalled = (Lease, Option<Record>);
 
 /// The unfinished uploads that earlier processes left behind, as far as they left a trail.
 pub(crate) type Strays = Arc<[(Fingerprint, Record)]>;
@@ -85,20 +84,12 @@ impl Journal {
         Ok(Self { commands })
     }
 
-    /// The right to drive the upload of `fingerprint`, or who has it.
-    pub(crate) async fn lease(
+    /// Takes the right to drive the upload of `fingerprint` and reads what is remembered of it; or who has it.
+    pub(crate) async fn recall(
         &self,
         fingerprint: Fingerprint,
-    ) -> Option<Result<Lease, StoreError>> {
-        self.ask(|reply| Command::Lease(fingerprint, reply)).await
-    }
-
-    /// What is remembered of `fingerprint`.
-    pub(crate) async fn load(
-        &self,
-        fingerprint: Fingerprint,
-    ) -> Option<Result<Option<Record>, StoreError>> {
-        self.ask(|reply| Command::Load(fingerprint, reply)).await
+    ) -> Option<Result<Recalled, StoreError>> {
+        self.ask(|reply| Command::Recall(fingerprint, reply)).await
     }
 
     /// Writes the record durably, or removes it, and says when that is done. What cannot be done now is kept and tried again.
@@ -270,15 +261,8 @@ impl Scribe {
                 waiting.push(reply);
             }
             Command::Flush(reply) => waiting.push(reply),
-            Command::Lease(fingerprint, reply) => {
-                if self.retiring.contains_key(&fingerprint) {
-                    // It ended a moment ago, and is wanted again.
-                    let _ = self.write();
-                }
-                let _ = reply.send(self.store.lease(&fingerprint));
-            }
-            Command::Load(fingerprint, reply) => {
-                let _ = reply.send(self.load(&fingerprint));
+            Command::Recall(fingerprint, reply) => {
+                let _ = reply.send(self.recall(&fingerprint));
             }
             Command::Note(fingerprint, record) => {
                 self.pending.insert(fingerprint, Some(*record));
@@ -329,11 +313,17 @@ impl Scribe {
         self.store.trails().into_iter().filter_map(load).collect()
     }
 
-    fn load(&mut self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
-        match self.pending.get(fingerprint) {
-            Some(record) => Ok(record.clone()),
-            None => self.store.load(fingerprint),
+    fn recall(&mut self, fingerprint: &Fingerprint) -> Result<Recalled, StoreError> {
+        if self.retiring.contains_key(fingerprint) {
+            // It ended a moment ago, and is wanted again.
+            let _ = self.write();
         }
+        let lease = self.store.lease(fingerprint)?;
+        let record = match self.pending.get(fingerprint) {
+            Some(record) => record.clone(),
+            None => self.store.load(fingerprint)?,
+        };
+        Ok((lease, record))
     }
 
     /// Writes what is pending. On failure it stays pending: state is written when there is space again.

@@ -34,6 +34,10 @@ impl Driver {
     pub(crate) fn note_offset(&mut self, offset: u64) {
         self.record.offset = offset;
         self.record.updated_at = SystemTime::now();
+        if self.record.length == Some(offset) {
+            // Its end is written next.
+            return;
+        }
         if let Some(keeper) = &self.keeper {
             keeper.journal.note(keeper.fingerprint, self.record.clone());
         }

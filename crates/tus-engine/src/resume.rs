@@ -99,8 +99,9 @@ impl Retrospect<'_> {
         };
 
         let fingerprint = new.fingerprint();
-        outset.keeper = Some(keep(journal, fingerprint).await?);
-        let known = match load(journal, fingerprint).await? {
+        let (keeper, known) = recall(journal, fingerprint).await?;
+        outset.keeper = Some(keeper);
+        let known = match known {
             None => self.adopt(journal, fingerprint, &outset.fresh).await?,
             known => known,
         };
@@ -234,10 +235,7 @@ impl Retrospect<'_> {
                 continue;
             }
             // Somebody who has it is not to be disturbed.
-            let Ok(old) = keep(journal, *theirs).await else {
-                continue;
-            };
-            let Some(mut record) = load(journal, *theirs).await? else {
+            let Ok((old, Some(mut record))) = recall(journal, *theirs).await else {
                 continue;
             };
             record.source_key.clone_from(&fresh.source_key);
@@ -285,25 +283,24 @@ impl Outset {
     }
 }
 
-/// Takes the lease of `fingerprint`.
-async fn keep(journal: &Journal, fingerprint: Fingerprint) -> Result<Keeper, UploadError> {
-    let lease = journal.lease(fingerprint).await;
-    match lease.ok_or(UploadError::TaskEnded)? {
-        Ok(lease) => Ok(Keeper {
-            journal: journal.clone(),
-            fingerprint,
-            lease,
-        }),
+/// Takes the lease of `fingerprint`, and reads its record.
+async fn recall(
+    journal: &Journal,
+    fingerprint: Fingerprint,
+) -> Result<(Keeper, Option<Record>), UploadError> {
+    let recalled = journal.recall(fingerprint).await;
+    match recalled.ok_or(UploadError::TaskEnded)? {
+        Ok((lease, record)) => {
+            let keeper = Keeper {
+                journal: journal.clone(),
+                fingerprint,
+                lease,
+            };
+            Ok((keeper, record))
+        }
         Err(error @ StoreError::Busy { .. }) => Err(UploadError::Busy(error)),
         Err(error) => Err(UploadError::Store(error)),
     }
-}
-
-async fn load(journal: &Journal, fingerprint: Fingerprint) -> Result<Option<Record>, UploadError> {
-    let known = journal.load(fingerprint).await;
-    known
-        .ok_or(UploadError::TaskEnded)?
-        .map_err(UploadError::Store)
 }
 
 /// Writes into the record of a finished upload that it has the settings of `new`.
@@ -311,8 +308,7 @@ pub(crate) async fn confirm_settings(
     journal: &Journal,
     new: &NewUpload,
 ) -> Result<(), UploadError> {
-    let keeper = keep(journal, new.fingerprint()).await?;
-    let Some(mut record) = load(journal, keeper.fingerprint).await? else {
+    let (keeper, Some(mut record)) = recall(journal, new.fingerprint()).await? else {
         return Ok(());
     };
     record.settings = settings(new);
