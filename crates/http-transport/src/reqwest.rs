@@ -3,11 +3,12 @@
 //! reqwest is asked to do as little as possible: no retry, no redirect, no decompression, no total
 //! timeout. What it lacks, a watchdog on the body, is in `watch.rs`.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::{HeaderMap, Method, Request, Response};
+use http::uri::Scheme;
+use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body::Body as _;
 use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 
@@ -34,9 +35,8 @@ use crate::{Body, BoxFuture, Deadlines, FaultKind, Origin, Phase, Transport, Tra
 /// ```
 #[derive(Clone, Debug)]
 pub struct ReqwestTransport {
-    client: Client,
+    clients: Arc<Clients>,
     deadlines: Deadlines,
-    no_system_roots: bool,
 }
 
 /// Which versions of HTTP to speak.
@@ -67,6 +67,7 @@ impl ReqwestTransport {
             user_agent: None,
             roots: Vec::new(),
             system_proxy: true,
+            names: Names::default(),
         }
     }
 
@@ -79,9 +80,10 @@ impl ReqwestTransport {
             )
             .with_source(error)
         })?;
+        let (client, no_system_roots) = self.clients.client_for(&parts.uri)?;
         let peer = Peer {
             origin,
-            no_system_roots: self.no_system_roots,
+            no_system_roots,
         };
         let deadlines = parts.extensions.get().copied().unwrap_or(self.deadlines);
 
@@ -97,7 +99,7 @@ impl ReqwestTransport {
         let request = reqwest::Request::try_from(Request::from_parts(parts, body))
             .map_err(|error| classify(error, &peer, 0))?;
 
-        let answer = watch(&progress, &deadlines, self.client.execute(request)).await;
+        let answer = watch(&progress, &deadlines, client.execute(request)).await;
         let sent = progress.bytes_sent();
         let response = match answer {
             Ok(Ok(response)) => Response::from(response),
@@ -159,6 +161,7 @@ pub struct ReqwestTransportBuilder {
     user_agent: Option<String>,
     roots: Vec<Bytes>,
     system_proxy: bool,
+    names: Names,
 }
 
 impl ReqwestTransportBuilder {
@@ -194,11 +197,6 @@ impl ReqwestTransportBuilder {
     /// [`FaultKind::Invalid`] when a root is not PEM, the user agent is not fit for a header, or
     /// the TLS stack cannot be set up.
     pub fn build(self) -> Result<ReqwestTransport, TransportError> {
-        let invalid = |what: &'static str| {
-            move |error: reqwest::Error| {
-                TransportError::new(FaultKind::Invalid, what).with_source(error.without_url())
-            }
-        };
         let mut roots = Vec::new();
         for pem in &self.roots {
             roots.extend(
@@ -206,25 +204,31 @@ impl ReqwestTransportBuilder {
                     .map_err(invalid("an extra certificate authority is not valid PEM"))?,
             );
         }
-
-        let mut no_system_roots = false;
-        let client = match self.client().tls_certs_merge(roots.clone()).build() {
-            Ok(client) => client,
-            // A system without any certificates (a bare container) must still reach a server on
-            // plain http or behind a given authority.
-            Err(_) => {
-                no_system_roots = true;
-                self.client()
-                    .tls_certs_only(roots)
-                    .build()
-                    .map_err(invalid("the HTTP client cannot be set up"))?
-            }
+        let deadlines = self.deadlines;
+        let clients = Clients {
+            recipe: self,
+            roots,
+            plain: OnceLock::new(),
+            secure: OnceLock::new(),
         };
+        if clients.recipe.may_meet_a_proxy() {
+            clients.secure()?;
+        } else {
+            clients.plain()?;
+        }
         Ok(ReqwestTransport {
-            client,
-            deadlines: self.deadlines,
-            no_system_roots,
+            clients: Arc::new(clients),
+            deadlines,
         })
+    }
+
+    /// Whether plain http may go through a proxy, which may itself be reached by TLS.
+    fn may_meet_a_proxy(&self) -> bool {
+        let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        self.system_proxy
+            && ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
+                .into_iter()
+                .any(is_set)
     }
 
     /// Keeps reqwest's pool (idle for 90 s) and its `TCP_USER_TIMEOUT` of 30 s.
@@ -233,7 +237,7 @@ impl ReqwestTransportBuilder {
             .retry(retry::never())
             .redirect(redirect::Policy::none())
             .referer(false)
-            .dns_resolver(Names::default())
+            .dns_resolver(self.names.clone())
             .tcp_nodelay(true)
             .connect_timeout(self.deadlines.connect);
         if self.protocol == Protocol::Http1 {
@@ -247,6 +251,69 @@ impl ReqwestTransportBuilder {
         }
         client
     }
+}
+
+/// One client for plain http, and one for https that is made when it is first needed: reading the system's certificates takes
+/// ten milliseconds and two megabytes, which a small upload to a server of the local network need not pay.
+#[derive(Debug)]
+struct Clients {
+    recipe: ReqwestTransportBuilder,
+    roots: Vec<Certificate>,
+    plain: OnceLock<Client>,
+    secure: OnceLock<Secure>,
+}
+
+#[derive(Debug)]
+struct Secure {
+    client: Client,
+    no_system_roots: bool,
+}
+
+impl Clients {
+    /// The client for `uri`, and whether it knows no authorities but those that were given.
+    fn client_for(&self, uri: &Uri) -> Result<(&Client, bool), TransportError> {
+        if uri.scheme() == Some(&Scheme::HTTP) && !self.recipe.may_meet_a_proxy() {
+            return Ok((self.plain()?, false));
+        }
+        let secure = self.secure()?;
+        Ok((&secure.client, secure.no_system_roots))
+    }
+
+    fn plain(&self) -> Result<&Client, TransportError> {
+        if let Some(client) = self.plain.get() {
+            return Ok(client);
+        }
+        let client = self.recipe.client().tls_certs_only([]).build();
+        let client = client.map_err(invalid("the HTTP client cannot be set up"))?;
+        Ok(self.plain.get_or_init(|| client))
+    }
+
+    fn secure(&self) -> Result<&Secure, TransportError> {
+        if let Some(secure) = self.secure.get() {
+            return Ok(secure);
+        }
+        let roots = || self.roots.iter().cloned();
+        let with_system = self.recipe.client().tls_certs_merge(roots()).build();
+        let secure = match with_system {
+            Ok(client) => Secure {
+                client,
+                no_system_roots: false,
+            },
+            // A system without any certificates (a bare container) must still reach a server behind a given authority.
+            Err(_) => {
+                let only_given = self.recipe.client().tls_certs_only(roots()).build();
+                Secure {
+                    client: only_given.map_err(invalid("the HTTP client cannot be set up"))?,
+                    no_system_roots: true,
+                }
+            }
+        };
+        Ok(self.secure.get_or_init(|| secure))
+    }
+}
+
+fn invalid(what: &'static str) -> impl FnOnce(reqwest::Error) -> TransportError {
+    move |error| TransportError::new(FaultKind::Invalid, what).with_source(error.without_url())
 }
 
 /// Methods whose requests are expected to have a body (RFC 9110, section 8.6).
