@@ -219,9 +219,9 @@ pub fn two_handles_may_write_in_turn(pair: &Pair) {
 pub fn a_trail_is_found_again([store, other]: &Pair) {
     let trail = store.trail(&fingerprint(1), LONG);
     assert_eq!(trail.get(0), None);
-    trail.note(0, digest(0));
-    trail.note(3, digest(3));
-    trail.note(LONG.div_ceil(BLOCK_BYTES), digest(9));
+    trail.note(0, &[digest(0)]);
+    trail.note(3, &[digest(3)]);
+    trail.note(LONG.div_ceil(BLOCK_BYTES), &[digest(9)]);
     drop(trail);
     let trail = other.trail(&fingerprint(1), LONG);
     let known: Vec<_> = (0..LONG.div_ceil(BLOCK_BYTES) + 1)
@@ -234,7 +234,7 @@ pub fn a_trail_is_found_again([store, other]: &Pair) {
 
 /// A source of another length is another source.
 pub fn a_trail_of_another_length_is_begun_anew([store, other]: &Pair) {
-    store.trail(&fingerprint(1), LONG).note(0, digest(0));
+    store.trail(&fingerprint(1), LONG).note(0, &[digest(0)]);
     assert_eq!(other.trail(&fingerprint(1), LONG + 1).get(0), None);
     assert_eq!(store.trail(&fingerprint(1), LONG).get(0), None);
 }
@@ -244,21 +244,21 @@ pub fn a_content_needs_every_block([store, _]: &Pair) {
     let trail = store.trail(&fingerprint(1), LONG);
     let blocks = LONG.div_ceil(BLOCK_BYTES);
     for block in 1..blocks {
-        trail.note(block, digest(block));
+        trail.note(block, &[digest(block)]);
     }
     assert_eq!(trail.content(LONG), None);
-    trail.note(0, digest(0));
+    trail.note(0, &[digest(0)]);
     let content = trail.content(LONG).expect("every block");
     assert_eq!(trail.content(LONG), Some(content));
     assert_ne!(trail.content(LONG - 1), Some(content));
-    trail.note(0, digest(1));
+    trail.note(0, &[digest(1)]);
     assert_ne!(trail.content(LONG), Some(content));
 }
 
 /// A trail goes with its source, over the one that was there.
 pub fn a_moved_trail_has_its_digests([store, other]: &Pair) {
-    store.trail(&fingerprint(1), LONG).note(0, digest(1));
-    store.trail(&fingerprint(2), LONG).note(0, digest(2));
+    store.trail(&fingerprint(1), LONG).note(0, &[digest(1)]);
+    store.trail(&fingerprint(2), LONG).note(0, &[digest(2)]);
     store.move_trail(&fingerprint(1), &fingerprint(2));
     store.move_trail(&fingerprint(3), &fingerprint(2));
     assert_eq!(other.trails(), [fingerprint(2)]);
@@ -267,7 +267,7 @@ pub fn a_moved_trail_has_its_digests([store, other]: &Pair) {
 
 /// Removing removes, and what is not there may be removed too.
 pub fn a_removed_trail_is_gone([store, other]: &Pair) {
-    store.trail(&fingerprint(1), LONG).note(0, digest(1));
+    store.trail(&fingerprint(1), LONG).note(0, &[digest(1)]);
     other.remove_trail(&fingerprint(1));
     other.remove_trail(&fingerprint(2));
     assert_eq!(store.trails(), []);
@@ -277,7 +277,7 @@ pub fn a_removed_trail_is_gone([store, other]: &Pair) {
 /// A short source's trail serves its run and leaves nothing.
 pub fn a_short_source_leaves_no_trail([store, _]: &Pair) {
     let trail = store.trail(&fingerprint(1), TRAIL_MIN_BYTES);
-    trail.note(31, digest(1));
+    trail.note(31, &[digest(1)]);
     assert_eq!(trail.get(31), Some(digest(1)));
     assert_eq!(store.trails(), []);
 }

@@ -92,17 +92,17 @@ impl Trail {
         }
     }
 
-    /// Remembers the digest of a block. One beyond the source's end is ignored.
-    pub fn note(&self, block: u64, digest: BlockDigest) {
-        if block >= self.blocks {
+    /// Remembers the digests of consecutive blocks, the first of which is `block`. Those beyond the source's end are ignored.
+    pub fn note(&self, block: u64, digests: &[BlockDigest]) {
+        let known = usize::try_from(self.blocks.saturating_sub(block)).unwrap_or(usize::MAX);
+        let digests = &digests[..digests.len().min(known)];
+        if digests.is_empty() {
             return;
         }
         match &self.place {
             Place::Off => {}
-            Place::Memory(kept) => {
-                lock(kept).insert(block, digest);
-            }
-            Place::File(file) => file.write(block, digest),
+            Place::Memory(kept) => lock(kept).extend((block..).zip(digests.iter().copied())),
+            Place::File(file) => file.write(block, digests),
         }
     }
 
@@ -138,8 +138,14 @@ impl Trail {
     /// Stable for all versions: it is kept in [`Record::content`](crate::Record::content).
     pub fn content(&self, length: u64) -> Option<[u8; 16]> {
         let mut all = Hasher::new();
-        for block in 0..length.div_ceil(BLOCK_BYTES) {
-            all.write(&self.get(block)?.0);
+        let end = length.div_ceil(BLOCK_BYTES);
+        if let Place::File(file) = &self.place {
+            file.each(end.min(self.blocks), |digest| all.write(digest))?;
+            (end <= self.blocks).then_some(())?;
+        } else {
+            for block in 0..end {
+                all.write(&self.get(block)?.0);
+            }
         }
         all.write(&length.to_be_bytes());
         Some(all.finish_128().to_be_bytes())
@@ -161,11 +167,12 @@ struct TrailFile {
 }
 
 impl TrailFile {
-    fn write(&self, block: u64, digest: BlockDigest) {
+    fn write(&self, block: u64, digests: &[BlockDigest]) {
         if self.ended.load(Ordering::Relaxed) {
             return;
         }
-        if self.file.write_all_at(&digest.0, place(block)).is_err() {
+        let bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.0).collect();
+        if self.file.write_all_at(&bytes, place(block)).is_err() {
             self.ended.store(true, Ordering::Relaxed);
         }
     }
@@ -183,6 +190,27 @@ impl TrailFile {
             return None;
         }
         self.file.read_exact_at(digest, place(block)).ok()
+    }
+
+    /// Hands over the first `blocks` digests, many with each read; `None` at the first that is not known.
+    fn each(&self, blocks: u64, mut visit: impl FnMut(&[u8; ENTRY])) -> Option<()> {
+        let mut buffer = [0; 512 * ENTRY];
+        let mut next = 0;
+        while next < blocks {
+            if self.ended.load(Ordering::Relaxed) {
+                return None;
+            }
+            let wanted = usize::try_from(blocks - next).unwrap_or(usize::MAX);
+            let some = wanted.min(buffer.len() / ENTRY);
+            let buffer = &mut buffer[..some * ENTRY];
+            self.file.read_exact_at(buffer, place(next)).ok()?;
+            for digest in buffer.as_chunks().0 {
+                // A hole.
+                (*digest != [0; ENTRY]).then(|| visit(digest))?;
+            }
+            next += some as u64;
+        }
+        Some(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`BufferPool`]: the memory that upload bytes pass through.
 //!
-//! The buffer policy decides the speed of the whole engine: buffers of 256 KiB that are used again reach the speed of a bare
+//! The buffer policy decides the speed of the whole engine: large buffers that are used again reach the speed of a bare
 //! read-and-write loop; fresh ones of that size are mapped and page-faulted each time (half the speed), small ones cost a
 //! system call each (a fifth), and a whole chunk in memory costs `chunk × uploads`.
 
@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of one buffer: 256 KiB.
-pub const BUFFER_BYTES: usize = 256 * 1024;
+/// Bytes of one buffer: 512 KiB. Half of it would cost twice the system calls, twice of it memory that many uploads at once
+/// do not have.
+pub const BUFFER_BYTES: usize = 512 * 1024;
 
 /// A bounded set of buffers, shared by all uploads. Buffers are made when first needed and kept.
 pub struct BufferPool {

@@ -34,7 +34,7 @@ pub struct UploaderOptions {
     /// `false`.
     pub method_override: bool,
     /// Memory for bytes on their way, in bytes, over all uploads. Default 32 MiB. Each upload uses at most four buffers of
-    /// 256 KiB, whatever its chunk size.
+    /// 512 KiB, whatever its chunk size.
     pub buffer_bytes: usize,
     /// How long confirmed offsets are gathered before they are written to the store. Default 250 ms. Creation and end are
     /// written at once.

@@ -54,6 +54,7 @@ impl Tracer {
     pub(crate) fn read(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let first = offset / BLOCK_BYTES;
         let block_bytes = usize::try_from(BLOCK_BYTES).unwrap_or(usize::MAX);
+        let (mut new_first, mut new) = (first, Vec::new());
         for (number, block) in (first..).zip(bytes.chunks(block_bytes)) {
             let end = number * BLOCK_BYTES + block.len() as u64;
             if block.len() < block_bytes && end != self.length {
@@ -67,10 +68,17 @@ impl Tracer {
                     self.changed.store(true, Ordering::Relaxed);
                     return Err(io::Error::other("the source changed"));
                 }
+                // What is known stands before what is new, but for what was forgotten in between.
+                self.trail.note(new_first, &new);
+                (new_first, new) = (number + 1, Vec::new());
             } else {
-                self.trail.note(number, digest);
-                self.new_from.fetch_max(number + 1, Ordering::Relaxed);
+                new.push(digest);
             }
+        }
+        if !new.is_empty() {
+            self.trail.note(new_first, &new);
+            let end = new_first + new.len() as u64;
+            self.new_from.fetch_max(end, Ordering::Relaxed);
         }
         Ok(())
     }

@@ -56,7 +56,7 @@ fn lived_in(folder: &Path) -> BTreeMap<Fingerprint, Record> {
         }
     }
     let trail = store.trail(&fingerprint(1), LONG);
-    (0..33).for_each(|block| trail.note(block, BlockDigest::of(&block.to_le_bytes())));
+    (0..33).for_each(|block| trail.note(block, &[BlockDigest::of(&block.to_le_bytes())]));
     store
         .list(Filter::all())
         .expect("a store")

@@ -19,8 +19,8 @@ fn a_trail_is_a_private_file_of_16_bytes_a_block() {
     let root = TempDir::new().expect("a folder");
     let store = SledStore::open(root.path().join("state")).expect("a store");
     let trail = store.trail(&fingerprint(1), LONG);
-    trail.note(0, digest(0));
-    trail.note(32, digest(1));
+    trail.note(0, &[digest(0)]);
+    trail.note(32, &[digest(1)]);
     let folder = store.folder().join("trails");
     let file = folder.join(fingerprint(1).to_string());
     let mode = |path| fs::metadata(path).expect("metadata").permissions().mode() & 0o7777;
@@ -34,7 +34,7 @@ fn a_trail_that_cannot_be_made_is_off() {
     let store = SledStore::open(root.path().join("state")).expect("a store");
     fs::write(store.folder().join("trails"), "in the way").expect("a file");
     let trail = store.trail(&fingerprint(1), LONG);
-    trail.note(0, digest(0));
+    trail.note(0, &[digest(0)]);
     assert_eq!(trail.get(0), None);
     assert_eq!(store.trails(), []);
     store.move_trail(&fingerprint(1), &fingerprint(2));
@@ -57,13 +57,13 @@ fn a_damaged_trail_proves_nothing_and_is_begun_anew() {
     ];
     for spoil in spoil {
         store.remove_trail(&fingerprint(1));
-        store.trail(&fingerprint(1), LONG).note(0, digest(0));
+        store.trail(&fingerprint(1), LONG).note(0, &[digest(0)]);
         let mut bytes = fs::read(&file).expect("a trail");
         spoil(&mut bytes);
         fs::write(&file, bytes).expect("damage");
         let trail = store.trail(&fingerprint(1), LONG);
         assert_eq!(trail.get(0), None);
-        trail.note(0, digest(7));
+        trail.note(0, &[digest(7)]);
         assert_eq!(trail.get(0), Some(digest(7)));
     }
 }
