@@ -95,10 +95,8 @@ async fn cut_records() -> Result<Seen, String> {
         let requests = server.requests();
         requests.iter().filter(|it| it.method == method).count()
     };
-    // Bytes of a cut connection may arrive after the question and make its PATCH conflict; no PATCH goes without a question.
-    let (heads, patches) = (seen(&server, "HEAD"), seen(&server, "PATCH"));
-    assert_eq!(heads, patches - 1);
-    assert!(heads >= 3, "{heads}");
+    // Each cut costs one question, and its PATCH goes where the answer says.
+    assert_eq!((seen(&server, "HEAD"), seen(&server, "PATCH")), (3, 4));
     let resent = bytes_sent(&ended) - SIZE;
     assert!(resent <= 3 * RESEND_BOUND, "{resent} bytes again");
 

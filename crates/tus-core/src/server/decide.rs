@@ -273,11 +273,15 @@ pub fn requested_method<B>(head: &Request<B>) -> Result<Method, Rejection> {
     }
 }
 
-/// MD-08: kept as it came. MD-11, MD-12: what cannot be read exactly is refused.
+/// MD-08: kept as it came. MD-11, MD-12: what cannot be read exactly is refused. MD-13: an empty header is none, for tuspy
+/// sends one with every upload that has no metadata.
 fn metadata(headers: &HeaderMap) -> Result<Option<HeaderValue>, Rejection> {
     let Some(text) = header::text(headers, &header::UPLOAD_METADATA)? else {
         return Ok(None);
     };
+    if text.is_empty() {
+        return Ok(None);
+    }
     Metadata::parse(text)
         .map_err(|error| Rejection::because(Meaning::BadRequest, error.to_string()))?;
     Ok(headers.get(header::UPLOAD_METADATA).cloned())

@@ -112,8 +112,8 @@ fn md08_head_returns_the_metadata_as_it_came() {
 }
 
 #[test]
-fn md11_md12_md13_metadata_that_cannot_be_read_is_refused() {
-    for bad in ["", "a YQ==,a Yg==", "a *", "a b c"] {
+fn md11_md12_metadata_that_cannot_be_read_is_refused() {
+    for bad in ["a YQ==,a Yg==", "a *", "a b c"] {
         let mut head = request("POST", "Upload-Length: 1");
         head.headers_mut()
             .insert("upload-metadata", bad.parse().unwrap());
@@ -123,6 +123,15 @@ fn md11_md12_md13_metadata_that_cannot_be_read_is_refused() {
             "{bad:?}"
         );
     }
+}
+
+#[test]
+fn md13_an_empty_header_is_no_metadata() {
+    let mut head = request("POST", "Upload-Length: 1");
+    head.headers_mut()
+        .insert("upload-metadata", "".parse().unwrap());
+    let create = created(full().decide(&head, None, NOW));
+    assert_eq!(create.info.metadata, None);
 }
 
 #[test]
