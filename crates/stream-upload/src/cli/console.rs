@@ -60,26 +60,31 @@ impl Console {
 /// Text for a terminal: control characters, which could move the cursor or hide words, are shown as escapes, and so are those
 /// that turn the direction of text, which make `exe.4pm` of `mp4.exe`.
 pub(crate) fn harmless(text: &str) -> String {
-    let escape = |c: char| {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
         if is_harmful(c) {
-            c.escape_default().to_string()
+            shown.extend(c.escape_default());
         } else {
-            c.to_string()
+            shown.push(c);
         }
-    };
-    text.chars().map(escape).collect()
+    }
+    shown
 }
 
 /// JSON for a terminal as well: what serde leaves of such characters is escaped, and means the same to whoever parses it.
 fn plain(value: &Value) -> String {
-    let escape = |c: char| {
-        if is_harmful(c) {
-            format!("\\u{:04x}", u32::from(c))
-        } else {
-            c.to_string()
-        }
-    };
-    value.to_string().chars().map(escape).collect()
+    let mut text = value.to_string();
+    if text.contains(is_harmful) {
+        let escape = |c: char| {
+            if is_harmful(c) {
+                format!("\\u{:04x}", u32::from(c))
+            } else {
+                c.to_string()
+            }
+        };
+        text = text.chars().map(escape).collect();
+    }
+    text
 }
 
 /// Control characters, and those that turn the direction of text. None lies beyond four hexadecimal digits.

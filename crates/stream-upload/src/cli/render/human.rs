@@ -68,6 +68,10 @@ impl Human {
         } else if matches!(event, Event::Sent { .. } | Event::Acked { .. }) {
             self.tell_progress(track);
         }
+        if matches!(event, Event::Sent { .. } | Event::Acked { .. }) {
+            // Thousands a second, and no line of their own.
+            return;
+        }
         let label = harmless(&track.label);
         match event {
             Event::Resumed { offset } => {
