@@ -1,5 +1,5 @@
-//! How many durable commits the resume store makes for many threads, what one costs alone, and that
-//! its memory does not grow with their number. The method: `benches/README.md`.
+//! How many durable commits the resume store makes for many threads, what one costs alone, that its
+//! memory does not grow with their number, and what a lease costs. The method: `benches/README.md`.
 
 #[allow(
     dead_code,
@@ -8,18 +8,24 @@
 )]
 mod support;
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::{UsageWho, getrusage};
 use resume_store::{Change, Fingerprint, Record, ResumeStore, SledStore, State};
-use support::{Failure, Figure, Machine, Options, Report, Target};
+use support::{Failure, Figure, Machine, Options, Report, Target, cpu_seconds};
 use tus_core::UploadUrl;
 
 /// Threads that commit at the same time.
 const WRITERS: u64 = 16;
+
+/// Leases taken, and how many are held at the same time.
+const LEASES: usize = 10_000 + HELD;
+const HELD: usize = 32;
 
 /// What the process may hold, in bytes, and how much of it may come after the first commits.
 const MOST: f64 = 16_000_000.0;
@@ -67,7 +73,40 @@ async fn bench(options: Options, _: &Machine, report: &mut Report) -> Result<(),
         .add(Figure::gated("commits_16_threads", together, Target::AtLeast(5_000.0)).note(note))?;
     let note = "microseconds for one durable commit of one thread";
     report.add(Figure::aimed("commit_alone", alone, Target::AtMost(1_000.0)).note(note))?;
+
+    let mut leases = Vec::new();
+    for _ in 0..rounds {
+        leases.push(lease_microseconds()?);
+    }
+    let note = "CPU microseconds for a lease taken and given back, while 32 are held";
+    report.add(Figure::gated("lease", leases, Target::AtMost(10.0)).note(note))?;
     Ok(())
+}
+
+/// CPU time of a lease taken and given back, each for another upload.
+fn lease_microseconds() -> Result<f64, Failure> {
+    let folder = folder()?;
+    let store = SledStore::open(folder.path().join("state"))?;
+    let uploads = (0..LEASES).map(|n| Fingerprint::new("https://tus.example/files", n.to_string()));
+    let uploads: Vec<_> = uploads.collect();
+    // As many as the command line drives at once, given back in their order.
+    let mut held = VecDeque::new();
+    for upload in &uploads[..HELD] {
+        held.push_back(store.lease(upload)?);
+    }
+    let before = cpu_seconds(&getrusage(UsageWho::RUSAGE_THREAD)?);
+    for upload in &uploads[HELD..] {
+        held.push_back(store.lease(upload)?);
+        held.pop_front();
+    }
+    let took = cpu_seconds(&getrusage(UsageWho::RUSAGE_THREAD)?) - before;
+    drop(held);
+    drop(store);
+    let left = std::fs::read_dir(folder.path().join("state/leases"))?.count();
+    if left > 1 {
+        return Err(format!("{left} files are left of {LEASES} leases").into());
+    }
+    Ok(took * 1e6 / (LEASES - HELD) as f64)
 }
 
 /// Commits `count` times from all writers together, each with its own upload, and says how long the

@@ -12,7 +12,7 @@ mod stats;
 
 use std::process::ExitCode;
 
-pub(crate) use child::{Cost, Run, command, run};
+pub(crate) use child::{Cost, Run, command, cpu_seconds, run};
 pub(crate) use fixture::{random_gib, sparse_files, warm};
 pub(crate) use machine::{Machine, Watch};
 pub(crate) use raw::{create, played_role, raw_write};

@@ -1,7 +1,7 @@
 //! Many files, many processes, one state directory.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use stream_upload::resume_store::{Change, Filter, ResumeStore as _, SledStore};
@@ -49,16 +49,16 @@ async fn eight_processes_share_400_files_and_each_is_uploaded_once() {
         .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lease_files_that_are_removed_under_foot_make_no_second_writer() {
+/// Eight processes at work while the files that `which` finds are removed again and again.
+async fn race_with_a_vandal(which: impl Fn(&Path) -> Vec<PathBuf> + Send + 'static) {
     let world = World::new();
     let emulator = emulator().start().await.unwrap();
     let sources = shoot(&world, 100);
-    let leases = world.state_dir().join("leases");
+    let state = world.state_dir();
     let vandal = tokio::spawn(async move {
         loop {
-            for lease in fs::read_dir(&leases).into_iter().flatten().flatten() {
-                let _ = fs::remove_file(lease.path());
+            for path in which(&state) {
+                let _ = fs::remove_file(path);
             }
             tokio::time::sleep(Duration::from_millis(1)).await; // the vandal's pace, nothing is waited for
         }
@@ -74,6 +74,21 @@ async fn lease_files_that_are_removed_under_foot_make_no_second_writer() {
         .sources(&sources)
         .assert()
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lease_files_that_are_removed_under_foot_make_no_second_writer() {
+    // The guard file among them, and who holds what.
+    race_with_a_vandal(|state| {
+        let leases = fs::read_dir(state.join("leases")).into_iter().flatten();
+        leases.flatten().map(|entry| entry.path()).collect()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guard_file_that_is_removed_under_foot_makes_no_second_writer() {
+    race_with_a_vandal(|state| vec![state.join("guard.lock")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

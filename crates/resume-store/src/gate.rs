@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::StoreError;
 use crate::files::{private_file, same_file};
-use crate::guard::{Guard, Post};
+use crate::guard::Guard;
 use crate::lease::{lock_error, read_holder, write_holder};
 
 /// The gate, passed. Dropping it lets the next one in.
@@ -42,7 +42,7 @@ impl Entry {
                     continue;
                 }
                 Ok(()) => {
-                    if let Some(guard) = Guard::try_lock(folder, Post::Gate)? {
+                    if let Some(guard) = Guard::try_lock(folder)? {
                         break guard;
                     }
                     // The file was replaced while its holder was inside.

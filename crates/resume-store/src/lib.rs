@@ -21,13 +21,17 @@
 //!   VERSION                    written by whoever passed the gate, when new or migrated
 //!   gate.lock                  locked while sled is open
 //!   queue.lock                 locked shared by those who wait for the gate
-//!   guard.lock                 a byte of it locked with each lease and with the gate
+//!   guard.lock                 a byte of it locked with the gate, and one with each lease
 //!   records.sled/              sled's; only behind the gate
 //!   records.sled.new/, .old/   a rewrite under way; finished or undone by the next one behind the gate
 //!   records.sled.damaged-MS/   set aside at that time; read by nobody, removed by `prune`
 //!   records.ledger             what there should be in records.sled; only behind the gate
-//!   leases/FINGERPRINT.lock    locked while one process drives that upload; removed by `prune`,
-//!                              while holding it
+//!   leases/guard.lock          the same byte of it locked with each lease, as removing either file
+//!                              lets nobody else in
+//!   leases/PID-RANDOM.names    who holds which lease; locked and removed by that process, and once
+//!                              it is dead by whoever locks it
+//!   leases/FINGERPRINT.lock    left by older versions, and a lease itself where bytes cannot be
+//!                              locked; removed by `prune`, while holding it
 //!   trails/FINGERPRINT         digests of the source's blocks; only while holding the lease
 //! ```
 //!

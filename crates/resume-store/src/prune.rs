@@ -7,15 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use crate::codec::from_millis;
 use crate::house::DAMAGED;
-use crate::lease::{lease_file, lease_files, remove_lease_file};
 use crate::{
     Change, Filter, Fingerprint, Lease, Record, ResumeStore, SledStore, State, StoreError,
 };
 
 /// What [`SledStore::prune`] removes.
 ///
-/// Always: failed uploads, trails and lease files that belong to no upload, and databases that
-/// were set aside as damaged some time ago. A finished record is only removed by name, however old
+/// Always: failed uploads, trails that belong to no upload, what dead processes and older versions
+/// left of their leases, and databases that were set aside as damaged some time ago. A finished record is only removed by name, however old
 /// it is: without it the next run over the same folder would upload that file again.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -99,8 +98,8 @@ pub struct PruneReport {
     pub records: Vec<(Fingerprint, Record)>,
     /// Trails without an unfinished upload.
     pub trails: Vec<Fingerprint>,
-    /// Lease files without a record.
-    pub leases: Vec<Fingerprint>,
+    /// Files that older versions left of each lease, and those with the names of dead holders.
+    pub leases: Vec<PathBuf>,
     /// Databases set aside as damaged.
     pub damaged: Vec<PathBuf>,
     /// Uploads left alone because somebody drives them at this moment.
@@ -213,29 +212,29 @@ impl Pruning<'_> {
         Ok(())
     }
 
-    /// Last, since taking a lease makes its file.
+    /// Where a byte can be locked nobody needs lease files, and elsewhere they are made again.
     fn leases(&mut self) -> Result<(), StoreError> {
-        let folder = self.store.folder();
-        for fingerprint in lease_files(folder) {
-            if self.known.contains_key(&fingerprint) {
-                continue;
-            }
+        let leases = self.store.leases();
+        for fingerprint in leases.files() {
             let removed = if self.options.dry_run {
                 matches!(self.claim(&fingerprint)?, Claim::Free)
             } else {
-                let is_spare = || Ok(self.store.load(&fingerprint)?.is_none());
-                match remove_lease_file(folder, &fingerprint, is_spare) {
+                match leases.remove_file(&fingerprint) {
                     Err(StoreError::Busy { .. }) => {
                         self.busy.insert(fingerprint);
                         false
                     }
-                    other => other?,
+                    other => other.map(|()| true)?,
                 }
             };
             if removed {
-                self.report.leases.push(fingerprint);
+                self.report.leases.push(leases.file(&fingerprint));
             }
         }
+        self.report
+            .leases
+            .extend(leases.sweep(self.options.dry_run));
+        self.report.leases.sort_unstable();
         Ok(())
     }
 
@@ -261,7 +260,7 @@ impl Pruning<'_> {
                 None => Claim::Free,
             }
         } else {
-            match lease_file(self.store.folder(), fingerprint) {
+            match self.store.lease(fingerprint) {
                 Ok(lease) => Claim::Held(lease),
                 Err(StoreError::Busy { .. }) => Claim::Busy,
                 Err(error) => return Err(error),
@@ -289,5 +288,6 @@ fn set_aside(folder: &Path) -> impl Iterator<Item = (PathBuf, SystemTime)> + use
     })
 }
 
-/// Leases held together, and records removed in one commit: each takes open files.
+/// Leases held together, and records removed in one commit: where each takes an open file, those
+/// are few.
 const AT_ONCE: usize = 64;

@@ -10,7 +10,7 @@ use crate::database::Trouble;
 use crate::files::{prepare_folder, private_folder};
 use crate::house::House;
 use crate::keeper::{Ended, Jobs, Keeper, Missed};
-use crate::lease::{self, lease_file};
+use crate::lease::{self, Leases};
 use crate::prune::{PruneOptions, PruneReport, prune};
 use crate::trail::Trails;
 use crate::version::{self, VERSION_FILE};
@@ -39,6 +39,7 @@ use crate::{
 /// With less than 1 MiB free nothing is written, since sled itself hangs on a full disk.
 pub struct SledStore {
     house: Arc<House>,
+    leases: Leases,
     trails: Trails,
     inner: Mutex<Inner>,
 }
@@ -72,6 +73,7 @@ impl SledStore {
         private_folder(&lease::folder(folder))?;
         Ok(Self {
             house: Arc::new(House::new(folder)),
+            leases: Leases::new(folder),
             trails: Trails::new(folder),
             inner: Mutex::new(Inner {
                 notices: notices.into_iter().collect(),
@@ -87,7 +89,7 @@ impl SledStore {
 
     /// Who drives the upload of `fingerprint` at this moment; `None` if nobody does.
     pub fn holder(&self, fingerprint: &Fingerprint) -> Option<Holder> {
-        lease::holder(self.folder(), fingerprint)
+        self.leases.holder(fingerprint)
     }
 
     /// Removes what nobody needs any more; see [`PruneOptions`]. `now` is the time that ages are
@@ -105,6 +107,10 @@ impl SledStore {
         now: SystemTime,
     ) -> Result<PruneReport, StoreError> {
         prune(self, options, now)
+    }
+
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// Lets go of the database now. It is opened again when needed.
@@ -202,12 +208,13 @@ impl ResumeStore for SledStore {
         if changes.is_empty() {
             return Ok(());
         }
+        self.leases.renew();
         let changes: Arc<[Change]> = changes.into();
         self.ask(|jobs| jobs.commit(Arc::clone(&changes)))
     }
 
     fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {
-        lease_file(self.folder(), fingerprint)
+        self.leases.take(fingerprint)
     }
 
     fn trail(&self, fingerprint: &Fingerprint, length: u64) -> Trail {

@@ -4,11 +4,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use resume_store::{ResumeStore, SledStore, StoreError};
+use resume_store::{PruneOptions, ResumeStore, SledStore, StoreError};
 use tempfile::TempDir;
 
+use crate::locks::names;
 use crate::{count, fingerprint, put};
 
 /// Starts this test binary again, as another process that only runs [`child`].
@@ -57,6 +58,12 @@ fn child() {
             let _lease = store.lease(&fingerprint(first)).expect("a lease");
             println!("child: leased");
             // Until the parent goes away or kills.
+            std::io::stdin().read_to_end(&mut Vec::new()).ok();
+        }
+        "hold a thousand leases" => {
+            let leases = (first..first + 1000).map(|n| store.lease(&fingerprint(n)));
+            let leases: Vec<_> = leases.collect::<Result<_, _>>().expect("leases");
+            println!("child: {} leased", leases.len());
             std::io::stdin().read_to_end(&mut Vec::new()).ok();
         }
         "hold the database" => {
@@ -148,6 +155,70 @@ fn a_lease_names_its_holder_and_ends_with_its_process() {
     let _mine = store
         .lease(&fingerprint(7))
         .expect("a lease freed by the crash");
+}
+
+#[test]
+fn a_thousand_leases_take_few_descriptors_and_end_with_their_process() {
+    let root = TempDir::new().expect("a folder");
+    let folder = root.path().join("state");
+    let store = SledStore::open(&folder).expect("a store");
+    let this = std::env::current_exe().expect("this binary");
+    let mut child = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 32; exec \"$0\" --exact processes::child --nocapture",
+        ])
+        .arg(this)
+        .env("ROLE", "hold a thousand leases")
+        .env("FOLDER", &folder)
+        .env("FIRST", "0")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("a child");
+    assert_eq!(lines(&mut child).next().as_deref(), Some("1000 leased"));
+    for n in [0, 500, 999] {
+        let holder = store.holder(&fingerprint(n)).expect("a holder");
+        assert_eq!(holder.pid, Some(child.id()));
+        let error = store.lease(&fingerprint(n)).expect_err("a taken lease");
+        assert!(matches!(error, StoreError::Busy { .. }), "{error:?}");
+    }
+    child.kill().expect("SIGKILL");
+    child.wait().expect("a child");
+    for n in 0..1000 {
+        let _mine = store.lease(&fingerprint(n)).expect("a free lease");
+    }
+}
+
+#[test]
+fn a_holder_that_crashed_is_not_named_any_more_and_leaves_one_file_for_the_next() {
+    let root = TempDir::new().expect("a folder");
+    let folder = root.path().join("state");
+    let [store, other] = [(); 2].map(|()| SledStore::open(&folder).expect("a store"));
+    let _any = store.lease(&fingerprint(8)).expect("a lease");
+    let mine = names(&folder);
+    let mut child = start("hold a lease", &folder, 7);
+    assert_eq!(lines(&mut child).next().as_deref(), Some("leased"));
+    child.kill().expect("SIGKILL");
+    child.wait().expect("a child");
+    let mut left = names(&folder);
+    assert_eq!(left.len(), 2);
+    assert_eq!(store.holder(&fingerprint(7)), None);
+    let _lease = store.lease(&fingerprint(7)).expect("a free lease");
+    let holder = other.holder(&fingerprint(7)).expect("a holder");
+    assert_eq!(holder.pid, Some(std::process::id()));
+
+    left.retain(|path| !mine.contains(path));
+    let dry = PruneOptions::default().with_dry_run();
+    let report = other.prune(&dry, SystemTime::now()).expect("a store");
+    assert_eq!(report.leases, left);
+    assert!(left[0].exists());
+    // Its first lease makes its own, and removes what nobody has.
+    let own = other.lease(&fingerprint(9)).expect("a lease");
+    assert!(!left[0].exists());
+    assert_eq!(names(&folder).len(), 2);
+    drop((own, other));
+    assert_eq!(names(&folder), mine);
 }
 
 #[test]

@@ -1,0 +1,184 @@
+//! The bytes that stand for leases, each locked in two files.
+//!
+//! A lock on a file excludes those who open the same file. Once its name is unlinked a newcomer
+//! makes and locks another one, and there would be two owners. So each byte is locked in two files,
+//! and whoever removes one of them lets no second writer in. A store that next takes a lease or
+//! commits finds out, and locks what it holds in the new file as well: then the other one may go.
+//!
+//! Always in the same order, so that of two who try at the same time one succeeds.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{folder, lock_error};
+use crate::StoreError;
+use crate::files::{Identity, private_file};
+use crate::guard::{self, GUARD_FILE, Outcome, Place};
+
+/// Both files, open, and what is locked in them.
+pub(super) struct Bytes {
+    files: [Guarded; 2],
+    /// Locks of one open file do not exclude each other, so this does.
+    held: HashSet<Place>,
+    /// The file system has shown that it knows such locks.
+    proven: bool,
+}
+
+/// What became of a wish to hold a byte.
+pub(super) enum Answer {
+    Held,
+    Taken,
+    /// There are no such locks here.
+    Unsupported,
+}
+
+impl Bytes {
+    pub(super) fn open(state: &Path) -> Result<Self, StoreError> {
+        let [first, second] = paths(state);
+        Ok(Self {
+            files: [Guarded::open(first)?, Guarded::open(second)?],
+            held: HashSet::new(),
+            proven: false,
+        })
+    }
+
+    pub(super) fn holds(&self, place: Place) -> bool {
+        self.held.contains(&place)
+    }
+
+    /// Locks the byte in both files.
+    pub(super) fn take(&mut self, place: Place) -> Result<Answer, StoreError> {
+        if self.holds(place) {
+            return Ok(Answer::Taken);
+        }
+        self.files.iter_mut().for_each(Guarded::lock_absent);
+        for _ in 0..ATTEMPTS {
+            match self.lock_both(place)? {
+                Answer::Held => {}
+                other => return Ok(other),
+            }
+            // Only now: what newcomers open is locked, even if somebody removes files just here.
+            if self.are_in_place() {
+                self.held.insert(place);
+                return Ok(Answer::Held);
+            }
+            self.unlock(place);
+            self.renew()?;
+        }
+        Err(StoreError::Io {
+            path: self.files[1].path.clone(),
+            source: io::Error::other("the lock file is replaced again and again"),
+        })
+    }
+
+    pub(super) fn give_back(&mut self, place: Place) {
+        self.unlock(place);
+        self.held.remove(&place);
+    }
+
+    /// Opens anew what was replaced, and locks there what is held.
+    pub(super) fn renew(&mut self) -> Result<(), StoreError> {
+        let Self { files, held, .. } = self;
+        for file in files {
+            if !file.is_in_place() {
+                let mut fresh = Guarded::open(file.path.clone())?;
+                fresh.absent.extend(held.iter());
+                fresh.lock_absent();
+                *file = fresh;
+            }
+            file.lock_absent();
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    fn lock_both(&mut self, place: Place) -> Result<Answer, StoreError> {
+        for (index, file) in self.files.iter().enumerate() {
+            let answer = match place.try_lock(&file.file) {
+                Outcome::Locked => continue,
+                Outcome::Taken => {
+                    self.proven = true;
+                    Ok(Answer::Taken)
+                }
+                Outcome::Unsupported if !self.proven => Ok(Answer::Unsupported),
+                // Others rely on these locks by now.
+                Outcome::Unsupported => Err(lock_error(
+                    &file.path,
+                    io::Error::from(io::ErrorKind::Unsupported),
+                )),
+                Outcome::Failed(error) => Err(lock_error(&file.path, error)),
+            };
+            let locked = &self.files[..index];
+            locked.iter().for_each(|file| place.unlock(&file.file));
+            return answer;
+        }
+        self.proven = true;
+        Ok(Answer::Held)
+    }
+
+    fn unlock(&mut self, place: Place) {
+        // The first one last: whoever gets it finds the other free.
+        for file in self.files.iter_mut().rev() {
+            place.unlock(&file.file);
+            file.absent.retain(|absent| *absent != place);
+        }
+    }
+
+    fn are_in_place(&self) -> bool {
+        self.files.iter().all(Guarded::is_in_place)
+    }
+}
+
+/// One of the two files.
+struct Guarded {
+    path: PathBuf,
+    file: File,
+    identity: Identity,
+    /// What is held and could not be locked here, because somebody tried for it at that moment, to
+    /// find the other file's byte taken. Tried again with each lease and commit.
+    absent: Vec<Place>,
+}
+
+impl Guarded {
+    fn open(path: PathBuf) -> Result<Self, StoreError> {
+        let file = private_file(&path)?;
+        let identity = Identity::of(&file).map_err(StoreError::io(&path))?;
+        Ok(Self {
+            path,
+            file,
+            identity,
+            absent: Vec::new(),
+        })
+    }
+
+    /// Whether newcomers open this very file.
+    fn is_in_place(&self) -> bool {
+        Identity::at(&self.path).is_ok_and(|found| found == self.identity)
+    }
+
+    fn lock_absent(&mut self) {
+        let Self { file, absent, .. } = self;
+        absent.retain(|place| !matches!(place.try_lock(file), Outcome::Locked));
+    }
+}
+
+/// Whether anybody has the byte; `None` if that cannot be told.
+pub(super) fn is_taken(state: &Path, place: Place) -> Option<bool> {
+    let [first, second] = paths(state);
+    match place.is_locked(&first) {
+        Some(false) => place.is_locked(&second),
+        other => other,
+    }
+}
+
+/// In the order in which they are locked. Older versions know the first one only.
+pub(super) fn paths(state: &Path) -> [PathBuf; 2] {
+    [guard::path(state), folder(state).join(GUARD_FILE)]
+}
+
+const ATTEMPTS: u32 = 10;

@@ -1,0 +1,213 @@
+//! Who holds a lease: one file per store that does, for people to read.
+//!
+//! ```text
+//! leases/PID-RANDOM.names
+//!   {"pid":4711,"host":"edit-3","since_ms":1700000000123}
+//!   FINGERPRINT   1700000000456       one line of fixed width for each lease,
+//!                                     blank once it is given back
+//! ```
+//!
+//! The file is locked by its process for as long as it lives: one that can be locked was left by a
+//! crash. Nothing here excludes anybody, and so nothing here fails: where a name cannot be written
+//! or read, the holder is unknown.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::{folder, this_process};
+use crate::codec::{hex, to_millis};
+use crate::files::{private_file, same_file};
+use crate::{Fingerprint, Holder};
+
+/// The names of one store.
+pub(super) struct Names {
+    state: PathBuf,
+    held: HashMap<Fingerprint, Entry>,
+    file: Option<NamesFile>,
+}
+
+struct Entry {
+    since_ms: i64,
+    /// Where its line is.
+    at: Option<u64>,
+}
+
+impl Names {
+    pub(super) fn new(state: &Path) -> Self {
+        Self {
+            state: state.to_owned(),
+            held: HashMap::new(),
+            file: None,
+        }
+    }
+
+    /// Says that this process holds the lease of `fingerprint`.
+    pub(super) fn note(&mut self, fingerprint: &Fingerprint) {
+        let since_ms = to_millis(SystemTime::now());
+        self.renew();
+        let at = match &mut self.file {
+            Some(file) => file.write(fingerprint, since_ms),
+            None => None,
+        };
+        self.held.insert(*fingerprint, Entry { since_ms, at });
+    }
+
+    /// Says that it does no longer.
+    pub(super) fn strike(&mut self, fingerprint: &Fingerprint) {
+        let entry = self.held.remove(fingerprint);
+        if let (Some(at), Some(file)) = (entry.and_then(|entry| entry.at), &mut self.file) {
+            file.blank(at);
+        }
+    }
+
+    /// Makes the file, if there is none or somebody removed it.
+    pub(super) fn renew(&mut self) {
+        if self.file.as_ref().is_some_and(NamesFile::has_a_name) {
+            return;
+        }
+        // Who adds one removes those that crashes left: there are never many.
+        sweep(&self.state, false);
+        self.file = NamesFile::create(&folder(&self.state));
+        for (fingerprint, entry) in &mut self.held {
+            let file = self.file.as_mut();
+            entry.at = file.and_then(|file| file.write(fingerprint, entry.since_ms));
+        }
+    }
+}
+
+/// The file, locked; removed when dropped.
+struct NamesFile {
+    path: PathBuf,
+    file: File,
+    /// Lines that may be used again.
+    free: Vec<u64>,
+    end: u64,
+}
+
+impl NamesFile {
+    fn create(folder: &Path) -> Option<Self> {
+        let file = (0..ATTEMPTS).find_map(|_| {
+            let mut random = [0; 8];
+            getrandom::fill(&mut random).ok()?;
+            let name = format!("{}-{}{SUFFIX}", std::process::id(), hex(&random));
+            let path = folder.join(name);
+            let file = private_file(&path).ok()?;
+            // As long as it is not locked, somebody may take it for a dead one and remove it.
+            if file.try_lock().is_ok() && same_file(&file, &path) {
+                return Some((file, path));
+            }
+            fs::remove_file(&path).ok();
+            None
+        });
+        let (file, path) = file?;
+        let mut this = Self {
+            path,
+            file,
+            free: Vec::new(),
+            end: 0,
+        };
+        let mut head = serde_json::to_vec(&this_process()).ok()?;
+        head.push(b'\n');
+        this.file.write_all_at(&head, 0).ok()?;
+        this.end = head.len() as u64;
+        Some(this)
+    }
+
+    fn has_a_name(&self) -> bool {
+        self.file.metadata().is_ok_and(|found| found.nlink() > 0)
+    }
+
+    fn write(&mut self, fingerprint: &Fingerprint, since_ms: i64) -> Option<u64> {
+        let at = self.free.pop().unwrap_or_else(|| {
+            let at = self.end;
+            self.end += LINE as u64;
+            at
+        });
+        let line = line(fingerprint, since_ms);
+        if self.file.write_all_at(line.as_bytes(), at).is_err() {
+            self.free.push(at);
+            return None;
+        }
+        Some(at)
+    }
+
+    fn blank(&mut self, at: u64) {
+        self.file.write_all_at(&BLANK, at).ok();
+        self.free.push(at);
+    }
+}
+
+impl Drop for NamesFile {
+    fn drop(&mut self) {
+        // While it is still locked.
+        fs::remove_file(&self.path).ok();
+    }
+}
+
+/// Who says that it holds the lease of `fingerprint`.
+pub(super) fn find(state: &Path, fingerprint: &Fingerprint) -> Option<Holder> {
+    let digits = hex(fingerprint.as_bytes());
+    let said = files(state).filter_map(|path| {
+        let mut file = File::open(path).ok()?;
+        let mut all = Vec::new();
+        file.by_ref().take(MOST).read_to_end(&mut all).ok()?;
+        let head = all.iter().position(|byte| *byte == b'\n')?;
+        let mut lines = all[head + 1..].chunks_exact(LINE);
+        let line = lines.find(|line| line.starts_with(digits.as_bytes()))?;
+        let since = std::str::from_utf8(&line[digits.len()..]).ok()?;
+        let mut holder: Holder = serde_json::from_slice(&all[..head]).ok()?;
+        holder.since_ms = since.trim().parse().ok().or(holder.since_ms);
+        is_alive(&file).then_some(holder)
+    });
+    // On a full disk an older line may not have been blanked.
+    said.max_by_key(|holder| holder.since_ms)
+}
+
+/// Files that dead processes left, in order: removed, unless this is a `dry_run`.
+pub(super) fn sweep(state: &Path, dry_run: bool) -> Vec<PathBuf> {
+    let is_dead = |path: &PathBuf| {
+        let Ok(file) = File::options().read(true).write(true).open(path) else {
+            return false;
+        };
+        file.try_lock().is_ok()
+            && same_file(&file, path)
+            && (dry_run || fs::remove_file(path).is_ok())
+    };
+    let mut dead: Vec<_> = files(state).filter(is_dead).collect();
+    dead.sort_unstable();
+    dead
+}
+
+fn files(state: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(folder(state)).into_iter().flatten().flatten();
+    entries.filter_map(|entry| {
+        let is_one = entry.file_name().to_str()?.ends_with(SUFFIX);
+        is_one.then(|| entry.path())
+    })
+}
+
+fn is_alive(file: &File) -> bool {
+    // For a blink, and shared: its process has locked it long ago.
+    !matches!(file.try_lock_shared(), Ok(()))
+}
+
+fn line(fingerprint: &Fingerprint, since_ms: i64) -> String {
+    let since_ms = since_ms.clamp(0, 999_999_999_999_999);
+    format!("{fingerprint} {since_ms:>15}\n")
+}
+
+/// Bytes in a line.
+const LINE: usize = 64 + 1 + 15 + 1;
+const BLANK: [u8; LINE] = {
+    let mut blank = [b' '; LINE];
+    blank[LINE - 1] = b'\n';
+    blank
+};
+const SUFFIX: &str = ".names";
+const ATTEMPTS: u32 = 10;
+/// No more than this is read of a file, in bytes: some 200,000 leases.
+const MOST: u64 = 16 * 1024 * 1024;
