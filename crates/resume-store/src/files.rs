@@ -157,37 +157,10 @@ fn sync_name(folder: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Which file it is, whatever it is called; for as long as it is open, no other has the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Identity {
-    device: u64,
-    inode: u64,
-}
-
-impl Identity {
-    pub(crate) fn of(file: &File) -> io::Result<Self> {
-        file.metadata().map(Self::from)
-    }
-
-    /// Of what `path` names at this moment.
-    pub(crate) fn at(path: &Path) -> io::Result<Self> {
-        fs::symlink_metadata(path).map(Self::from)
-    }
-}
-
-impl From<fs::Metadata> for Identity {
-    fn from(metadata: fs::Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-        }
-    }
-}
-
 /// Whether the open file is still the one that `path` names.
 pub(crate) fn same_file(file: &File, path: &Path) -> bool {
-    match (Identity::of(file), Identity::at(path)) {
-        (Ok(file), Ok(named)) => file == named,
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(file), Ok(named)) => file.dev() == named.dev() && file.ino() == named.ino(),
         _ => false,
     }
 }

@@ -65,7 +65,7 @@ pub(crate) struct Guard {
 impl Guard {
     /// Locks the gate's byte; `None` when somebody else has it.
     pub(crate) fn try_lock(state: &Path) -> Result<Option<Self>, StoreError> {
-        let file = private_file(&path(state))?;
+        let file = private_file(&state.join(GUARD_FILE))?;
         Ok(match Place::GATE.try_lock(&file) {
             Outcome::Locked => Some(Self { _file: Some(file) }),
             Outcome::Taken => None,
@@ -75,12 +75,7 @@ impl Guard {
     }
 }
 
-/// The file of the gate's byte; leases have it as well.
-pub(crate) fn path(state: &Path) -> std::path::PathBuf {
-    state.join(GUARD_FILE)
-}
-
-/// What a file is called whose bytes are locked.
+/// The file of the gate's byte; leases have theirs there as well.
 pub(crate) const GUARD_FILE: &str = "guard.lock";
 
 #[cfg(target_os = "linux")]

@@ -12,13 +12,18 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{folder, lock_error};
+use rustix::fs::{AtFlags, Stat};
+
+use super::lock_error;
 use crate::StoreError;
-use crate::files::{Identity, private_file};
-use crate::guard::{self, GUARD_FILE, Outcome, Place};
+use crate::files::private_file;
+use crate::guard::{GUARD_FILE, Outcome, Place};
 
 /// Both files, open, and what is locked in them.
 pub(super) struct Bytes {
+    state: PathBuf,
+    /// The state directory, open: the way from here to the files is short.
+    folder: File,
     files: [Guarded; 2],
     /// Locks of one open file do not exclude each other, so this does.
     held: HashSet<Place>,
@@ -38,6 +43,8 @@ impl Bytes {
     pub(super) fn open(state: &Path) -> Result<Self, StoreError> {
         let [first, second] = paths(state);
         Ok(Self {
+            state: state.to_owned(),
+            folder: File::open(state).map_err(StoreError::io(state))?,
             files: [Guarded::open(first)?, Guarded::open(second)?],
             held: HashSet::new(),
             proven: false,
@@ -65,7 +72,7 @@ impl Bytes {
                 return Ok(Answer::Held);
             }
             self.unlock(place);
-            self.renew()?;
+            self.reopen()?;
         }
         Err(StoreError::Io {
             path: self.files[1].path.clone(),
@@ -80,16 +87,24 @@ impl Bytes {
 
     /// Opens anew what was replaced, and locks there what is held.
     pub(super) fn renew(&mut self) -> Result<(), StoreError> {
+        if self.files.iter().all(Guarded::is_at_its_path) {
+            self.files.iter_mut().for_each(Guarded::lock_absent);
+            return Ok(());
+        }
+        self.reopen()
+    }
+
+    fn reopen(&mut self) -> Result<(), StoreError> {
         let Self { files, held, .. } = self;
         for file in files {
-            if !file.is_in_place() {
+            if !file.is_at_its_path() {
                 let mut fresh = Guarded::open(file.path.clone())?;
                 fresh.absent.extend(held.iter());
                 fresh.lock_absent();
                 *file = fresh;
             }
-            file.lock_absent();
         }
+        self.folder = File::open(&self.state).map_err(StoreError::io(&self.state))?;
         Ok(())
     }
 
@@ -129,8 +144,13 @@ impl Bytes {
         }
     }
 
+    /// Whether newcomers open these very files.
     fn are_in_place(&self) -> bool {
-        self.files.iter().all(Guarded::is_in_place)
+        let mut named = NAMES.iter().zip(&self.files);
+        named.all(|(name, file)| {
+            let found = rustix::fs::statat(&self.folder, *name, AtFlags::SYMLINK_NOFOLLOW);
+            found.is_ok_and(|found| file.is(&found))
+        })
     }
 }
 
@@ -138,7 +158,7 @@ impl Bytes {
 struct Guarded {
     path: PathBuf,
     file: File,
-    identity: Identity,
+    stat: Stat,
     /// What is held and could not be locked here, because somebody tried for it at that moment, to
     /// find the other file's byte taken. Tried again with each lease and commit.
     absent: Vec<Place>,
@@ -147,18 +167,21 @@ struct Guarded {
 impl Guarded {
     fn open(path: PathBuf) -> Result<Self, StoreError> {
         let file = private_file(&path)?;
-        let identity = Identity::of(&file).map_err(StoreError::io(&path))?;
+        let stat = rustix::fs::fstat(&file).map_err(|error| StoreError::io(&path)(error.into()))?;
         Ok(Self {
             path,
             file,
-            identity,
+            stat,
             absent: Vec::new(),
         })
     }
 
-    /// Whether newcomers open this very file.
-    fn is_in_place(&self) -> bool {
-        Identity::at(&self.path).is_ok_and(|found| found == self.identity)
+    fn is_at_its_path(&self) -> bool {
+        rustix::fs::lstat(&self.path).is_ok_and(|found| self.is(&found))
+    }
+
+    fn is(&self, found: &Stat) -> bool {
+        found.st_ino == self.stat.st_ino && found.st_dev == self.stat.st_dev
     }
 
     fn lock_absent(&mut self) {
@@ -178,7 +201,9 @@ pub(super) fn is_taken(state: &Path, place: Place) -> Option<bool> {
 
 /// In the order in which they are locked. Older versions know the first one only.
 pub(super) fn paths(state: &Path) -> [PathBuf; 2] {
-    [guard::path(state), folder(state).join(GUARD_FILE)]
+    NAMES.map(|name| state.join(name))
 }
+
+const NAMES: [&str; 2] = [GUARD_FILE, "leases/guard.lock"];
 
 const ATTEMPTS: u32 = 10;

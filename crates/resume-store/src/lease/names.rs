@@ -3,11 +3,12 @@
 //! ```text
 //! leases/PID-RANDOM.names
 //!   {"pid":4711,"host":"edit-3","since_ms":1700000000123}
-//!   FINGERPRINT   1700000000456       one line of fixed width for each lease,
-//!                                     blank once it is given back
+//!   FINGERPRINT   1700000000456       one line of fixed width for each lease
 //! ```
 //!
-//! The file is locked by its process for as long as it lives: one that can be locked was left by a
+//! The line of a lease that was given back stays until another one takes its place, or until the
+//! store holds none: a write per lease must do. So of all who name a lease the latest has it. The
+//! file is locked by its process for as long as it lives: one that can be locked was left by a
 //! crash. Nothing here excludes anybody, and so nothing here fails: where a name cannot be written
 //! or read, the holder is unknown.
 
@@ -48,7 +49,9 @@ impl Names {
     /// Says that this process holds the lease of `fingerprint`.
     pub(super) fn note(&mut self, fingerprint: &Fingerprint) {
         let since_ms = to_millis(SystemTime::now());
-        self.renew();
+        if self.file.is_none() {
+            self.renew();
+        }
         let at = match &mut self.file {
             Some(file) => file.write(fingerprint, since_ms),
             None => None,
@@ -59,8 +62,11 @@ impl Names {
     /// Says that it does no longer.
     pub(super) fn strike(&mut self, fingerprint: &Fingerprint) {
         let entry = self.held.remove(fingerprint);
-        if let (Some(at), Some(file)) = (entry.and_then(|entry| entry.at), &mut self.file) {
-            file.blank(at);
+        let Some(file) = &mut self.file else { return };
+        if self.held.is_empty() {
+            file.clear();
+        } else if let Some(at) = entry.and_then(|entry| entry.at) {
+            file.free.push(at);
         }
     }
 
@@ -85,6 +91,8 @@ struct NamesFile {
     file: File,
     /// Lines that may be used again.
     free: Vec<u64>,
+    /// Where the lines begin, and where those in use end.
+    head: u64,
     end: u64,
 }
 
@@ -108,12 +116,14 @@ impl NamesFile {
             path,
             file,
             free: Vec::new(),
+            head: 0,
             end: 0,
         };
         let mut head = serde_json::to_vec(&this_process()).ok()?;
         head.push(b'\n');
         this.file.write_all_at(&head, 0).ok()?;
-        this.end = head.len() as u64;
+        this.head = head.len() as u64;
+        this.end = this.head;
         Some(this)
     }
 
@@ -135,9 +145,12 @@ impl NamesFile {
         Some(at)
     }
 
-    fn blank(&mut self, at: u64) {
-        self.file.write_all_at(&BLANK, at).ok();
-        self.free.push(at);
+    /// Blanks all lines.
+    fn clear(&mut self) {
+        let lines = (self.end - self.head) as usize / LINE;
+        self.file.write_all_at(&BLANK.repeat(lines), self.head).ok();
+        self.free.clear();
+        self.end = self.head;
     }
 }
 
@@ -163,7 +176,6 @@ pub(super) fn find(state: &Path, fingerprint: &Fingerprint) -> Option<Holder> {
         holder.since_ms = since.trim().parse().ok().or(holder.since_ms);
         is_alive(&file).then_some(holder)
     });
-    // On a full disk an older line may not have been blanked.
     said.max_by_key(|holder| holder.since_ms)
 }
 

@@ -123,7 +123,7 @@ fn both_lock_files_may_be_removed_in_turn_where_something_is_committed_in_betwee
 }
 
 #[test]
-fn without_the_file_of_names_a_lease_holds_and_its_holder_is_unknown_until_the_next() {
+fn without_the_file_of_names_a_lease_holds_and_its_holder_is_unknown_until_the_next_commit() {
     let root = TempDir::new().expect("a folder");
     let folder = root.path().join("state");
     let [store, other] = [(); 2].map(|()| SledStore::open(&folder).expect("a store"));
@@ -133,7 +133,7 @@ fn without_the_file_of_names_a_lease_holds_and_its_holder_is_unknown_until_the_n
     names(&folder).iter().for_each(|path| unlink(path));
     assert_eq!(busy(&other, 1), Holder::default());
     assert_eq!(store.holder(&fingerprint(1)), Some(Holder::default()));
-    let _next = store.lease(&fingerprint(2)).expect("another lease");
+    put(&store, 1);
     let holder = busy(&other, 1);
     assert_eq!(holder.pid, Some(std::process::id()));
     assert_eq!(holder.since_ms, since);
