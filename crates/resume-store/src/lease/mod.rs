@@ -52,7 +52,7 @@ impl fmt::Debug for Lease {
 
 /// The leases of one store: a byte each, locked in files that are opened once.
 ///
-/// A lease taken and given back is some ten system calls and leaves nothing behind.
+/// A lease taken and given back is seven system calls and leaves nothing behind.
 #[derive(Clone)]
 pub(crate) struct Leases(Arc<Shared>);
 
