@@ -46,6 +46,7 @@ async fn no_token_and_no_upload_url_is_seen_anywhere_at_any_log_level() {
         .canary("the upload URL", format!("/{url}"))
         .folder(world.path(""))
         .except(world.state_dir().join("records.sled"))
+        .except(world.state_dir().join("records.wal"))
         .process(process.id());
     let ended = end(&process).await.expect(0);
     outputs.push((ended.stdout, ended.stderr));

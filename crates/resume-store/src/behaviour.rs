@@ -118,6 +118,17 @@ pub fn the_last_change_in_a_commit_decides([store, other]: &Pair) {
     }
 }
 
+/// Many are found as each is found alone.
+pub fn many_are_loaded_in_the_order_asked_for([store, other]: &Pair) {
+    put(store, 1, &full_record());
+    let wanted = [3, 1, 1].map(fingerprint);
+    for store in [store, other] {
+        let found = store.load_many(&wanted).expect("a store");
+        assert_eq!(found, [None, load(store, 1), load(store, 1)]);
+        assert_eq!(store.load_many(&[]).expect("a store"), []);
+    }
+}
+
 /// A commit of nothing is none.
 pub fn an_empty_commit_is_accepted([store, _]: &Pair) {
     store.commit(&[]).expect("a commit");
@@ -289,6 +300,7 @@ const LIST: &[fn(&Pair)] = &[
     a_later_record_replaces_an_earlier_one,
     a_removed_record_is_gone,
     the_last_change_in_a_commit_decides,
+    many_are_loaded_in_the_order_asked_for,
     an_empty_commit_is_accepted,
     a_large_record_is_kept,
     a_list_is_ordered_and_filtered,

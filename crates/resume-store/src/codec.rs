@@ -24,46 +24,90 @@ pub(crate) struct Frame {
 impl Frame {
     /// The bytes to store.
     pub(crate) fn encode(&self) -> Vec<u8> {
-        // JSON, not a compact binary format: fields may be added without a new version, and what
-        // is salvaged from a damaged database can be read by a person. A record has some 700 bytes.
-        let json = |record| serde_json::to_vec(record).unwrap_or_default();
-        let record = self.record.as_ref().map(json).unwrap_or_default();
-        let mut bytes = Vec::with_capacity(HEAD + record.len() + CRC);
-        bytes.extend_from_slice(MAGIC);
-        bytes.push(VERSION);
-        bytes.extend_from_slice(&self.sequence.to_le_bytes());
-        bytes.extend_from_slice(self.fingerprint.as_bytes());
-        bytes.extend_from_slice(
-            &u32::try_from(record.len())
-                .unwrap_or(u32::MAX)
-                .to_le_bytes(),
-        );
-        bytes.extend_from_slice(&record);
-        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
-        bytes
+        Sealed::new(self.sequence, self.fingerprint, self.record.as_ref()).bytes
     }
 
     /// Reads the frame that `bytes` begin with, and how long it is. `None` when it is damaged.
     pub(crate) fn decode(bytes: &[u8]) -> Option<(Self, usize)> {
+        let (frame, length) = Sealed::read(bytes)?;
+        Some((frame.open()?, length))
+    }
+}
+
+/// A frame as it lies at rest: its checksum holds, its record was not looked at.
+#[derive(Clone)]
+pub(crate) struct Sealed {
+    pub(crate) sequence: u64,
+    pub(crate) fingerprint: Fingerprint,
+    bytes: Vec<u8>,
+}
+
+impl Sealed {
+    /// Without a record it is the mark of a removal.
+    pub(crate) fn new(sequence: u64, fingerprint: Fingerprint, record: Option<&Record>) -> Self {
+        let mut bytes = Vec::with_capacity(if record.is_some() { USUAL } else { HEAD + CRC });
+        bytes.extend_from_slice(MAGIC);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&sequence.to_le_bytes());
+        bytes.extend_from_slice(fingerprint.as_bytes());
+        bytes.extend_from_slice(&[0; 4]);
+        // JSON, not a compact binary format: fields may be added without a new version, and what
+        // is salvaged from a damaged database can be read by a person.
+        if record.is_some_and(|record| serde_json::to_writer(&mut bytes, record).is_err()) {
+            bytes.truncate(HEAD);
+        }
+        let length = u32::try_from(bytes.len() - HEAD).unwrap_or(u32::MAX);
+        bytes[HEAD - 4..HEAD].copy_from_slice(&length.to_le_bytes());
+        bytes.extend_from_slice(&crc32fast::hash(&bytes).to_le_bytes());
+        // Many are kept in memory.
+        bytes.shrink_to_fit();
+        Self {
+            sequence,
+            fingerprint,
+            bytes,
+        }
+    }
+
+    /// Reads the frame that `bytes` begin with, and how long it is. `None` when it is damaged.
+    pub(crate) fn read(bytes: &[u8]) -> Option<(Self, usize)> {
         let body = bytes.strip_prefix(MAGIC)?.strip_prefix(&[VERSION])?;
         let (sequence, body) = body.split_first_chunk::<8>()?;
         let (fingerprint, body) = body.split_first_chunk::<32>()?;
         let (length, body) = body.split_first_chunk::<4>()?;
         let length = u32::from_le_bytes(*length) as usize;
-        let record = body.get(..length)?;
         let crc = body.get(length..)?.first_chunk::<CRC>()?;
         if crc32fast::hash(&bytes[..HEAD + length]) != u32::from_le_bytes(*crc) {
             return None;
         }
+        let whole = HEAD + length + CRC;
         let frame = Self {
             sequence: u64::from_le_bytes(*sequence),
             fingerprint: Fingerprint::from_bytes(*fingerprint),
-            record: match record {
-                [] => None,
-                json => Some(serde_json::from_slice(json).ok()?),
-            },
+            bytes: bytes[..whole].to_vec(),
         };
-        Some((frame, HEAD + length + CRC))
+        Some((frame, whole))
+    }
+
+    /// What is in it; `None` if that makes no sense.
+    pub(crate) fn open(&self) -> Option<Frame> {
+        let record = match &self.bytes[HEAD..self.bytes.len() - CRC] {
+            [] => None,
+            json => Some(serde_json::from_slice(json).ok()?),
+        };
+        Some(Frame {
+            sequence: self.sequence,
+            fingerprint: self.fingerprint,
+            record,
+        })
+    }
+
+    /// Whether there is a record in it; it is the mark of a removal otherwise.
+    pub(crate) fn has_record(&self) -> bool {
+        self.bytes.len() > HEAD + CRC
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -210,3 +254,5 @@ const VERSION: u8 = 1;
 /// Bytes before the record: magic, version, sequence, fingerprint, length.
 const HEAD: usize = 4 + 1 + 8 + 32 + 4;
 const CRC: usize = 4;
+/// Room for a usual record.
+const USUAL: usize = 1024;

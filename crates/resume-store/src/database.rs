@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sled::{Batch, Config, Db, Mode};
 
-use crate::codec::Frame;
+use crate::codec::Sealed;
 use crate::files::{private_folder, sync_folder, tighten};
 use crate::ledger::Figures;
 use crate::{Fingerprint, StoreError};
@@ -49,7 +49,7 @@ impl Database {
         let config = Config::new()
             .path(folder)
             .mode(Mode::LowSpace)
-            .segment_size(8192)
+            .segment_size(segment_bytes(folder))
             .cache_capacity(1024 * 1024)
             .flush_every_ms(None);
         let begun = Instant::now();
@@ -78,10 +78,10 @@ impl Database {
     }
 
     /// The stored value of one record, checked.
-    pub(crate) fn get(&self, fingerprint: &Fingerprint) -> Result<Option<Value>, Trouble> {
+    pub(crate) fn get(&self, fingerprint: &Fingerprint) -> Result<Option<Sealed>, Trouble> {
         let found = self.run(|db| db.get(fingerprint.as_bytes()))?;
         found
-            .map(|bytes| Value::check(fingerprint.as_bytes(), &bytes))
+            .map(|bytes| check(fingerprint.as_bytes(), &bytes))
             .transpose()
     }
 
@@ -94,13 +94,13 @@ impl Database {
     /// Hands over every record, in order of fingerprint, and every damaged one as a `Trouble`.
     pub(crate) fn each(
         &self,
-        mut visit: impl FnMut(Result<Value, Trouble>),
+        mut visit: impl FnMut(Result<Sealed, Trouble>),
     ) -> Result<(), Trouble> {
         self.run(|db| {
             for item in db.iter() {
                 let (key, bytes) = item?;
                 if key != FIGURES {
-                    visit(Value::check(&key, &bytes));
+                    visit(check(&key, &bytes));
                 }
             }
             Ok(())
@@ -108,14 +108,14 @@ impl Database {
     }
 
     /// Puts values, all or none; `figures` go along. Durable when it returns.
-    pub(crate) fn apply(
+    pub(crate) fn apply<'a>(
         &mut self,
-        values: impl Iterator<Item = (Fingerprint, Vec<u8>)>,
+        values: impl Iterator<Item = &'a Sealed>,
         figures: &Figures,
     ) -> Result<(), Trouble> {
         let mut batch = Batch::default();
-        for (fingerprint, value) in values {
-            batch.insert(fingerprint.as_bytes(), value);
+        for value in values {
+            batch.insert(value.fingerprint.as_bytes(), value.bytes());
         }
         batch.insert(FIGURES, figures.encode().as_slice());
         self.run(|db| {
@@ -177,25 +177,31 @@ impl Drop for Database {
     }
 }
 
-/// A stored value that has passed its checks.
-pub(crate) struct Value {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) frame: Frame,
+fn check(key: &[u8], bytes: &[u8]) -> Result<Sealed, Trouble> {
+    match Sealed::read(bytes) {
+        Some((value, length)) if length == bytes.len() && value.fingerprint.as_bytes() == key => {
+            Ok(value)
+        }
+        _ => Err(spoiled()),
+    }
 }
 
-impl Value {
-    fn check(key: &[u8], bytes: &[u8]) -> Result<Self, Trouble> {
-        match Frame::decode(bytes) {
-            Some((frame, length))
-                if length == bytes.len() && frame.fingerprint.as_bytes() == key =>
-            {
-                Ok(Self {
-                    bytes: bytes.to_vec(),
-                    frame,
-                })
-            }
-            _ => Err(Trouble::Damaged("a record fails its checksum".to_owned())),
-        }
+/// What is wrong with a record that cannot be read.
+pub(crate) fn spoiled() -> Trouble {
+    Trouble::Damaged("a record fails its checksum".to_owned())
+}
+
+/// The bytes of sled's segments, as the database in `folder` has them.
+///
+/// Larger ones hold a page with many records; a page that fits into none goes into a file of its
+/// own, with all the syncs that takes. Stores before version 3 had small ones, until they were
+/// brought up to date.
+fn segment_bytes(folder: &Path) -> usize {
+    let settings = fs::read(folder.join("conf")).unwrap_or_default();
+    if settings.starts_with(b"segment_size: 8192\n") {
+        8192
+    } else {
+        64 * 1024
     }
 }
 

@@ -1,18 +1,20 @@
-//! The database with all that surrounds it: gate, version, ledger; opened, checked, repaired.
+//! The database with all that surrounds it: gate, version, log, ledger; opened, checked, repaired.
 
-use std::collections::BTreeMap;
 use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use crate::codec::to_millis;
+use crate::codec::{Frame, Sealed, to_millis};
 use crate::database::{Database, Trouble};
-use crate::files::{free_bytes, sync_folder};
+use crate::files::{free_bytes, replace_file, sync_folder};
 use crate::gate::Entry;
 use crate::ledger::{Figures, Ledger};
-use crate::open::Open;
+use crate::open::{Open, Recent};
 use crate::salvage::{self, Found};
+use crate::verdict::{Sound, Verdict, collect, count, glance, judge, newest, tally};
+use crate::wal::{Content, LOG_FILE, Log};
 use crate::{Record, StoreError, StoreNotice, version};
 
 /// A state directory.
@@ -22,6 +24,8 @@ pub(crate) struct House {
     counted: AtomicBool,
     /// Something was amiss with the database when it was open last: do not trust it again.
     suspect: AtomicBool,
+    /// A commit failed when it was open last: whether what is in the log is durable is unknown.
+    unsure: AtomicBool,
 }
 
 /// The open database, and whatever is to be said about opening it.
@@ -36,12 +40,18 @@ impl House {
             folder: folder.to_owned(),
             counted: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
+            unsure: AtomicBool::new(false),
         }
     }
 
     /// Has the next [`open`](Self::open) begin anew, whatever the count says.
     pub(crate) fn suspect(&self) {
         self.suspect.store(true, Ordering::Release);
+    }
+
+    /// Has the next [`open`](Self::open) write the log once more.
+    pub(crate) fn unsure(&self) {
+        self.unsure.store(true, Ordering::Release);
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -61,64 +71,70 @@ impl House {
         // sled hangs on a full disk, and what it began there would be taken for damage.
         self.room_or_full("", false)?;
         let mut ledger = Ledger::open(&self.folder)?;
-        let (database, verdict) = match self.look(&ledger, thorough) {
+        let (mut log, mut content) = Log::open(&self.folder, self.unsure.load(Ordering::Acquire))?;
+        let frames = mem::take(&mut content.frames).into_iter();
+        let mut recent: Recent = frames.map(|it| (it.fingerprint, it)).collect();
+        let (database, verdict) = match self.look(&ledger, &content, &recent, thorough) {
             Ok((database, verdict)) => (Some(database), verdict),
             Err(Trouble::Error(error)) => return Err(error),
             Err(Trouble::Damaged(what)) => (None, Verdict::Damaged(what)),
         };
         let verdict = match verdict {
-            Verdict::Sound(_) | Verdict::Unconfirmed(_) | Verdict::Bloated(_) if suspect => {
-                Verdict::Damaged("a record cannot be read".to_owned())
-            }
+            Verdict::Sound(_) if suspect => Verdict::Damaged("a record cannot be read".to_owned()),
             verdict => verdict,
         };
-        let (database, figures, notice) = match (verdict, database) {
-            (Verdict::Sound(figures), Some(database)) => (database, figures, None),
-            (Verdict::Unconfirmed(figures), Some(database)) => {
-                ledger.reset(figures)?;
-                // Nothing yet to be sure about in a store that was just made.
-                let notice = (figures.count > 0).then(|| StoreNotice::Unverified {
-                    path: ledger.path().to_owned(),
-                    found: figures.count,
-                });
-                (database, figures, notice)
-            }
-            (Verdict::Bloated(figures), Some(database)) => {
-                let (database, figures) = match self.has_room_to_renew(&database) {
-                    true => self.renew(&mut ledger, database, figures)?,
-                    false => (database, figures),
+        let (database, settled, figures, notice) = match (verdict, database) {
+            (Verdict::Sound(sound), Some(database)) => {
+                if sound.is_log_spent {
+                    recent.clear();
+                }
+                let works = Works {
+                    ledger: &mut ledger,
+                    log: &mut log,
+                    recent: &mut recent,
                 };
-                (database, figures, None)
+                self.take_over(works, database, &sound, is_current)?
             }
             (Verdict::Damaged(what), database) => {
                 self.room_or_full(&what, false)?;
-                self.begin_anew(&mut ledger, database, existed)?
+                let expected = newest(&ledger, &content);
+                let readable = Readable {
+                    database,
+                    recent: mem::take(&mut recent),
+                    existed,
+                };
+                let (database, figures, notice) =
+                    self.begin_anew(&mut ledger, &mut log, expected, readable)?;
+                (database, figures, figures, Some(notice))
             }
-            (_, None) => {
+            (Verdict::Sound(_), None) => {
                 return Err(StoreError::Damaged {
                     path: self.records(),
                     what: "it cannot be opened".to_owned(),
                 });
             }
         };
-        // What is to be told of a repair must not be lost to a failure here: the next one migrates.
-        let (database, figures) = if is_current || notice.is_some() {
-            (database, figures)
-        } else if self.has_room_to_renew(&database) {
-            let renewed = self.renew(&mut ledger, database, figures)?;
+        let note = log.mark().note();
+        if ledger.note() != Some(note) {
+            ledger.note_durably(note)?;
+        }
+        if !is_current {
             // Last: a crash before this only has it done once more.
-            version::write(&self.folder)?;
-            renewed
-        } else {
-            return Err(StoreError::Full {
-                path: self.folder.clone(),
-            });
-        };
+            match version::write(&self.folder) {
+                // What is to be told must not be lost.
+                Err(_) if notice.is_some() => {}
+                other => other?,
+            }
+        }
         self.counted.store(true, Ordering::Release);
         self.suspect.store(false, Ordering::Release);
+        self.unsure.store(false, Ordering::Release);
         let open = Open {
             database,
+            log,
             ledger,
+            recent,
+            settled,
             figures,
             folder: self.folder.clone(),
             entry,
@@ -143,84 +159,155 @@ impl House {
         Ok(())
     }
 
-    /// Opens the database and compares it with the ledger.
-    fn look(&self, ledger: &Ledger, thorough: bool) -> Result<(Database, Verdict), Trouble> {
+    /// Opens the database and compares it and the log with the ledger.
+    fn look(
+        &self,
+        ledger: &Ledger,
+        content: &Content,
+        recent: &Recent,
+        thorough: bool,
+    ) -> Result<(Database, Verdict), Trouble> {
         let database = Database::open(&self.records())?;
         let stored = database.figures()?;
         if let Some(stored) = stored
             && !thorough
-            && ledger.knows(&stored)
+            && let Some(sound) = glance(stored, ledger, content)
         {
-            return Ok((database, Verdict::Sound(stored)));
+            return Ok((database, Verdict::Sound(sound)));
         }
-        let verdict = match count(&database) {
+        let verdict = match count(&database, recent) {
             Err(Trouble::Error(error)) => return Err(error.into()),
             // The open database is still good for reading what is left.
             Err(Trouble::Damaged(what)) => Verdict::Damaged(what),
-            Ok(tally) => judge(&tally, stored, ledger, database.data_bytes()),
+            Ok(tally) => judge(&tally, stored, ledger, content, database.data_bytes()),
         };
         Ok((database, verdict))
     }
 
-    /// Sets the damaged database aside and begins anew with what can be read of it.
+    /// Makes sound records ready for use: says what is to be said of them, and writes them anew where
+    /// they are of an older format, or take too much space. With the figures of the database, and of
+    /// all records.
+    fn take_over(
+        &self,
+        works: Works<'_>,
+        database: Database,
+        sound: &Sound,
+        is_current: bool,
+    ) -> Result<(Database, Figures, Figures, Option<StoreNotice>), StoreError> {
+        let Works {
+            ledger,
+            log,
+            recent,
+        } = works;
+        // Nothing yet to be sure about in a store that was just made.
+        let is_doubtful = sound.is_unconfirmed && sound.figures.count > 0;
+        let notice = is_doubtful.then(|| StoreNotice::Unverified {
+            path: ledger.path().to_owned(),
+            found: sound.figures.count,
+        });
+        let has_room = self.has_room_to_renew(&database);
+        if !is_current && !has_room {
+            return Err(StoreError::Full {
+                path: self.folder.clone(),
+            });
+        }
+        if !is_current || (sound.is_bloated && has_room) {
+            let (database, figures) = self.renew(ledger, log, database, sound, recent)?;
+            recent.clear();
+            return Ok((database, figures, figures, notice));
+        }
+        if sound.is_unconfirmed {
+            ledger.reset(sound.settled)?;
+        }
+        if sound.is_log_spent {
+            log.reset(ledger.note(), sound.figures)?;
+        }
+        Ok((database, sound.settled, sound.figures, notice))
+    }
+
+    /// Sets the damaged database aside and begins anew with what can be read of it and of the log.
     fn begin_anew(
         &self,
         ledger: &mut Ledger,
-        database: Option<Database>,
-        existed: bool,
-    ) -> Result<(Database, Figures, Option<StoreNotice>), StoreError> {
-        let expected = ledger.expected();
-        let readable = database.as_ref().map(collect).unwrap_or_default();
+        log: &mut Log,
+        expected: Option<Figures>,
+        readable: Readable,
+    ) -> Result<(Database, Figures, StoreNotice), StoreError> {
+        let Readable {
+            database,
+            recent,
+            existed,
+        } = readable;
+        let is_complete = |found: &Found| {
+            let found = tally(found);
+            expected.is_some_and(|expected| expected.same_records(&found))
+        };
+        let mut readable = database.as_ref().map(collect).unwrap_or_default();
         drop(database);
+        keep_all(&mut readable, recent.values());
         let mut all = readable.clone();
         salvage::scan(&self.records(), &mut all);
+        let raw = log.raw();
+        salvage::scan_bytes(&raw, &mut all);
         if !existed {
             // It was made a moment ago, by looking for it.
             remove_all(&self.records())?;
         }
         // Raw bytes hold outdated records too, which are not wanted if nothing is missing.
-        let mut found = match ledger.confirm(&tally(&readable)) {
-            Some(_) => readable,
-            None => all,
+        let mut found = if is_complete(&readable) {
+            readable
+        } else {
+            all
         };
         found.retain(|_, frame| frame.record.is_some());
-        let complete = ledger.confirm(&tally(&found)).is_some();
+        let complete = is_complete(&found);
         let kept = found.len() as u64;
-        let newest = found
-            .values()
-            .map(|frame| frame.sequence)
-            .max()
-            .unwrap_or(0);
+        let sequences = found.values().map(|frame| frame.sequence);
+        let newest = sequences.chain(expected.map(|it| it.sequence)).max();
+        shrink(&mut found);
         let stamp = to_millis(SystemTime::now());
         let aside = self.folder.join(format!("{DAMAGED}{stamp}"));
-        let (database, figures) = self.rewrite(ledger, found, newest, &aside)?;
+        let (database, figures) = self.rewrite(ledger, None, found, newest.unwrap_or(0), &aside)?;
         let aside = aside.exists().then_some(aside);
+        if let Some(aside) = &aside {
+            // For people: what could be read of it was read.
+            replace_file(&aside.join(LOG_FILE), &raw).ok();
+        }
+        log.reset(ledger.note(), figures)?;
+        log.clear()?;
         let notice = StoreNotice::Damaged {
             aside,
-            expected,
+            expected: expected.map(|expected| expected.count),
             kept,
             complete,
         };
-        Ok((database, figures, Some(notice)))
+        Ok((database, figures, notice))
     }
 
     /// Writes all records, as the present format has them, into a new database and drops the old
-    /// one. Nothing outdated remains, secrets of finished uploads neither.
+    /// one and the log. Nothing outdated remains, secrets of finished uploads neither.
     fn renew(
         &self,
         ledger: &mut Ledger,
+        log: &mut Log,
         database: Database,
-        figures: Figures,
+        sound: &Sound,
+        recent: &Recent,
     ) -> Result<(Database, Figures), StoreError> {
         let mut found = collect(&database);
         drop(database);
+        keep_all(&mut found, recent.values());
         found.retain(|_, frame| frame.record.is_some());
-        let records = found.values_mut().filter_map(|frame| frame.record.as_mut());
-        records.for_each(Record::shrink);
+        shrink(&mut found);
         let old = self.old();
-        let renewed = self.rewrite(ledger, found, figures.sequence, &old)?;
+        // A ledger that is of no help has no slot worth keeping.
+        let current = (!sound.is_unconfirmed).then_some(&sound.settled);
+        let (database, figures) =
+            self.rewrite(ledger, current, found, sound.figures.sequence, &old)?;
+        log.reset(ledger.note(), figures)?;
+        log.clear()?;
         remove_all(&old)?;
-        Ok(renewed)
+        Ok((database, figures))
     }
 
     /// sled hangs on a full disk, so space for both is wanted before.
@@ -229,38 +316,44 @@ impl House {
     }
 
     /// Writes `found` into a new database and puts it in the place of the present one, which goes
-    /// `aside`.
+    /// `aside`. `current` are the figures of the present one, if they can be relied upon.
     fn rewrite(
         &self,
         ledger: &mut Ledger,
+        current: Option<&Figures>,
         found: Found,
         newest: u64,
         aside: &Path,
     ) -> Result<(Database, Figures), StoreError> {
         let draft = self.draft();
         remove_all(&draft)?;
-        let values: BTreeMap<_, _> = found
-            .into_iter()
-            .map(|(fingerprint, frame)| (fingerprint, frame.encode()))
-            .collect();
+        let seal =
+            |frame: &Frame| Sealed::new(frame.sequence, frame.fingerprint, frame.record.as_ref());
+        let values: Vec<_> = found.values().map(seal).collect();
+        drop(found);
+        let known = ledger.newest().map_or(0, |figures| figures.sequence);
         let mut figures = Figures {
-            sequence: ledger.sequence().max(newest) + 1,
+            sequence: known.max(newest) + 1,
             ..Figures::default()
         };
-        values.values().for_each(|value| figures.add(value));
+        values.iter().for_each(|value| figures.add(value.bytes()));
         Database::open(&draft)
-            .and_then(|mut database| database.apply(values.into_iter(), &figures))
+            .and_then(|mut database| database.apply(values.iter(), &figures))
             .map_err(|trouble| self.give_up(trouble))?;
 
         // The draft is whole and the present one still there: a crash now begins this again, a
         // crash between the two renames is finished by `finish_swap`.
-        ledger.reset(figures)?;
+        match current {
+            Some(current) => ledger.intend(current, figures)?,
+            None => ledger.reset(figures)?,
+        }
         let records = self.records();
         if records.exists() {
             fs::rename(&records, aside).map_err(StoreError::io(&records))?;
         }
         fs::rename(&draft, self.records()).map_err(StoreError::io(&draft))?;
         sync_folder(&self.folder)?;
+        ledger.settle(figures)?;
         let database = Database::open(&self.records()).map_err(|trouble| self.give_up(trouble))?;
         Ok((database, figures))
     }
@@ -306,82 +399,31 @@ impl House {
     }
 }
 
-enum Verdict {
-    /// As the ledger says.
-    Sound(Figures),
-    /// Sound, and mostly dead space.
-    Bloated(Figures),
-    /// In itself consistent, and the ledger is of no help.
-    Unconfirmed(Figures),
-    /// Records are missing or spoiled.
-    Damaged(String),
+/// What surrounds the database while it is opened.
+struct Works<'a> {
+    ledger: &'a mut Ledger,
+    log: &'a mut Log,
+    recent: &'a mut Recent,
 }
 
-fn judge(found: &Tally, stored: Option<Figures>, ledger: &Ledger, data_bytes: u64) -> Verdict {
-    let missing = || Verdict::Damaged("records are missing".to_owned());
-    match (ledger.confirm(&found.figures), stored) {
-        (Some(slot), _)
-            if data_bytes > BLOATED.max(found.bytes.saturating_mul(16))
-                || found.removed > MARKS.max(found.figures.count) =>
-        {
-            Verdict::Bloated(slot)
-        }
-        (Some(slot), _) => Verdict::Sound(slot),
-        // One slot is spoiled, and the database is newer than the other and whole in itself.
-        (None, Some(stored))
-            if stored.same_records(&found.figures) && ledger.may_have_known(&stored) =>
-        {
-            Verdict::Unconfirmed(stored)
-        }
-        (None, _) if ledger.expected().is_some() => missing(),
-        (None, None) if found.figures.count == 0 => Verdict::Unconfirmed(found.figures),
-        (None, _) => missing(),
-    }
+/// What there is to read where something is damaged.
+struct Readable {
+    /// If it can be opened.
+    database: Option<Database>,
+    recent: Recent,
+    /// There was a database before this process looked for one.
+    existed: bool,
 }
 
-struct Tally {
-    figures: Figures,
-    bytes: u64,
-    removed: u64,
+/// Keeps the newest of each.
+fn keep_all<'a>(found: &mut Found, more: impl Iterator<Item = &'a Sealed>) {
+    let frames = more.filter_map(Sealed::open);
+    frames.for_each(|frame| salvage::keep(found, frame));
 }
 
-fn count(database: &Database) -> Result<Tally, Trouble> {
-    let mut tally = Tally {
-        figures: Figures::default(),
-        bytes: 0,
-        removed: 0,
-    };
-    let mut spoiled = None;
-    database.each(|value| match value {
-        Ok(value) if value.frame.record.is_some() => {
-            tally.figures.add(&value.bytes);
-            tally.bytes += value.bytes.len() as u64;
-        }
-        Ok(_) => tally.removed += 1,
-        Err(trouble) => spoiled = Some(trouble),
-    })?;
-    spoiled.map_or(Ok(tally), Err)
-}
-
-/// Everything that can be read, whatever else happens.
-fn collect(database: &Database) -> Found {
-    let mut found = Found::new();
-    // Where reading ends, what was read remains.
-    database
-        .each(|value| {
-            if let Ok(value) = value {
-                salvage::keep(&mut found, value.frame);
-            }
-        })
-        .ok();
-    found
-}
-
-fn tally(found: &Found) -> Figures {
-    let mut figures = Figures::default();
-    let records = found.values().filter(|frame| frame.record.is_some());
-    records.for_each(|frame| figures.add(&frame.encode()));
-    figures
+fn shrink(found: &mut Found) {
+    let records = found.values_mut().filter_map(|frame| frame.record.as_mut());
+    records.for_each(Record::shrink);
 }
 
 fn remove_all(folder: &Path) -> Result<(), StoreError> {
@@ -395,7 +437,3 @@ fn remove_all(folder: &Path) -> Result<(), StoreError> {
 pub(crate) const DAMAGED: &str = "records.sled.damaged-";
 /// With less than this free on the disk sled is not even opened; a commit wants twice that.
 pub(crate) const RESERVE: u64 = 512 * 1024;
-/// A data file below this is never worth rewriting.
-const BLOATED: u64 = 4 * 1024 * 1024;
-/// Marks of removals below this do not matter.
-const MARKS: u64 = 1000;

@@ -145,7 +145,13 @@ fn serve(house: &House, mut open: Open, inbox: &Receiver<Job>) {
                 used = Instant::now();
             }
             Err(RecvTimeoutError::Timeout) if used.elapsed() < IDLE => {}
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                // Nobody waits for this, unless for the gate.
+                if !open.is_wanted() {
+                    mistrust(house, &open.rest());
+                }
+                return;
+            }
         }
         if open.is_wanted() {
             return;
@@ -176,19 +182,32 @@ fn work(house: &House, open: &mut Open, jobs: impl Iterator<Item = Job>) -> bool
             say.send(Ok(())).ok();
         }
     }
-    others.into_iter().all(|op| op(open))
+    others.into_iter().all(|op| op(open)) && relieve(house, open)
+}
+
+/// What was committed is durable, so nobody has to hear of this.
+fn relieve(house: &House, open: &mut Open) -> bool {
+    let done = open.relieve();
+    mistrust(house, &done);
+    done.is_ok()
 }
 
 /// Answers, and says whether the database may stay open: after an error sled's view of itself may
 /// be off, and a fresh one is better.
 fn tell<T>(house: &House, done: Result<T, Trouble>, say: &Sender<Result<T, Trouble>>) -> bool {
-    if matches!(done, Err(Trouble::Damaged(_))) {
-        // Before anybody can open it again.
-        house.suspect();
-    }
+    mistrust(house, &done);
     let keep = done.is_ok();
     say.send(done).ok();
     keep
+}
+
+/// Remembers a failure, before anybody can open the database again.
+fn mistrust<T>(house: &House, done: &Result<T, Trouble>) {
+    match done {
+        Ok(_) => {}
+        Err(Trouble::Damaged(_)) => house.suspect(),
+        Err(Trouble::Error(_)) => house.unsure(),
+    }
 }
 
 fn missed(error: RecvTimeoutError) -> Missed {

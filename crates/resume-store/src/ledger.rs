@@ -1,9 +1,13 @@
 //! What there should be: count and digest of all records, kept beside the database.
 //!
-//! sled can open a damaged file without a word and with records missing. So each commit first
-//! writes here what there will be, durably, then does it, then forgets what there was. The file has
-//! two slots: after a crash in between, the database holds what one says or what the other says.
-//! Anything else is damage, and so is an old state once the new one was acknowledged.
+//! sled can open a damaged file without a word and with records missing. So each change of the
+//! database is first written here as what there will be, durably, then done, then what there was is
+//! forgotten. The file has two slots for that: after a crash in between, the database holds what one
+//! says or what the other says. Anything else is damage, and so is an old state once the new one was
+//! acknowledged.
+//!
+//! A third slot is a note of what the log holds: nobody could tell otherwise that a log is gone, or
+//! is an older copy of itself.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -29,14 +33,19 @@ pub(crate) struct Figures {
 impl Figures {
     /// Counts a stored value in.
     pub(crate) fn add(&mut self, value: &[u8]) {
+        self.add_digest(&digest(value));
+    }
+
+    /// Counts a stored value in, of which this is the [`digest`].
+    pub(crate) fn add_digest(&mut self, digest: &[u8; 16]) {
         self.count += 1;
-        self.toggle(value);
+        self.toggle(digest);
     }
 
     /// Counts a stored value out.
     pub(crate) fn subtract(&mut self, value: &[u8]) {
         self.count = self.count.saturating_sub(1);
-        self.toggle(value);
+        self.toggle(&digest(value));
     }
 
     /// Whether both speak of the same records.
@@ -66,10 +75,46 @@ impl Figures {
         })
     }
 
-    fn toggle(&mut self, value: &[u8]) {
-        for (mine, theirs) in self.digest.iter_mut().zip(Sha256::digest(value)) {
+    fn toggle(&mut self, digest: &[u8; 16]) {
+        for (mine, theirs) in self.digest.iter_mut().zip(digest) {
             *mine ^= theirs;
         }
+    }
+}
+
+/// What a stored value is counted as.
+pub(crate) fn digest(value: &[u8]) -> [u8; 16] {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&Sha256::digest(value)[..16]);
+    digest
+}
+
+/// What the log holds at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) generation: u64,
+    /// Of all records, those in the database included.
+    pub(crate) figures: Figures,
+}
+
+impl Note {
+    pub(crate) fn encode(&self) -> [u8; NOTE] {
+        let mut bytes = [0; NOTE];
+        bytes[..8].copy_from_slice(&self.generation.to_le_bytes());
+        bytes[8..NOTE - 4].copy_from_slice(&self.figures.encode());
+        let crc = crc32fast::hash(&bytes[..NOTE - 4]).to_le_bytes();
+        bytes[NOTE - 4..].copy_from_slice(&crc);
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8; NOTE]) -> Option<Self> {
+        let (generation, rest) = bytes.split_first_chunk::<8>()?;
+        let (figures, crc) = rest.split_first_chunk::<SLOT>()?;
+        let whole = crc == crc32fast::hash(&bytes[..NOTE - 4]).to_le_bytes();
+        Some(Self {
+            generation: u64::from_le_bytes(*generation),
+            figures: Figures::decode(figures).filter(|_| whole)?,
+        })
     }
 }
 
@@ -79,6 +124,7 @@ pub(crate) struct Ledger {
     file: File,
     path: PathBuf,
     slots: [Option<Figures>; 2],
+    note: Option<Note>,
 }
 
 impl Ledger {
@@ -93,7 +139,15 @@ impl Ledger {
                 *slot = Figures::decode(&bytes);
             }
         }
-        Ok(Self { file, path, slots })
+        let mut bytes = [0; NOTE];
+        let note = file.read_exact_at(&mut bytes, NOTE_OFFSET);
+        let note = note.ok().and_then(|()| Note::decode(&bytes));
+        Ok(Self {
+            file,
+            path,
+            slots,
+            note,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -121,19 +175,33 @@ impl Ledger {
         }
     }
 
-    /// How many records there should be: the larger of both answers, `None` without any.
-    pub(crate) fn expected(&self) -> Option<u64> {
-        self.slots
-            .into_iter()
-            .flatten()
-            .map(|slot| slot.count)
-            .max()
+    /// The newest figures it has: of the log, or of a commit that was intended.
+    pub(crate) fn newest(&self) -> Option<Figures> {
+        let noted = self.note.map(|note| note.figures);
+        let all = self.slots.into_iter().flatten().chain(noted);
+        all.max_by_key(|figures| figures.sequence)
     }
 
-    /// The number of the newest commit that was intended.
-    pub(crate) fn sequence(&self) -> u64 {
-        let sequences = self.slots.into_iter().flatten().map(|slot| slot.sequence);
-        sequences.max().unwrap_or(0)
+    /// What is known of the log.
+    pub(crate) fn note(&self) -> Option<Note> {
+        self.note
+    }
+
+    /// Writes down what the log holds, durably: before a new generation is used.
+    pub(crate) fn note_durably(&mut self, note: Note) -> Result<(), StoreError> {
+        self.note_lightly(note)?;
+        self.sync()
+    }
+
+    /// Writes down what the log holds by now, once that is durable.
+    pub(crate) fn note_lightly(&mut self, note: Note) -> Result<(), StoreError> {
+        // Not synced: it only has to show a log that somebody else exchanges for an older one. What
+        // a power failure leaves of it promises less than the log holds.
+        self.file
+            .write_all_at(&note.encode(), NOTE_OFFSET)
+            .map_err(StoreError::io(&self.path))?;
+        self.note = Some(note);
+        Ok(())
     }
 
     /// Announces a commit, durably. The slot that holds `current` stays.
@@ -174,5 +242,8 @@ impl Ledger {
 
 /// Bytes of [`Figures`] with their checksum.
 pub(crate) const SLOT: usize = 36;
-/// In two blocks, so that a torn write spoils one slot only.
+/// Bytes of a [`Note`] with its checksum.
+pub(crate) const NOTE: usize = 8 + SLOT + 4;
+/// Each in a block of its own, so that a torn write spoils one slot only.
 const OFFSETS: [u64; 2] = [0, 4096];
+const NOTE_OFFSET: u64 = 8192;

@@ -14,6 +14,14 @@
 //! is less than that: it only proves that a file which was touched is still the same, and without
 //! it the file is begun anew.
 //!
+//! # A log before the database
+//!
+//! A durable commit in sled costs many syncs and writes whole pages for each record. So a commit is
+//! appended to a log, with one sync, and what is in the log goes into sled now and then, in one
+//! large batch. Whoever passes the gate reads the log first: it holds the newest of what it speaks
+//! of. Both are checked against one count and digest of all records, of which the log and the ledger
+//! each keep their own.
+//!
 //! # The folder
 //!
 //! ```text
@@ -25,7 +33,9 @@
 //!   records.sled/              sled's; only behind the gate
 //!   records.sled.new/, .old/   a rewrite under way; finished or undone by the next one behind the gate
 //!   records.sled.damaged-MS/   set aside at that time; read by nobody, removed by `prune`
-//!   records.ledger             what there should be in records.sled; only behind the gate
+//!   records.wal                what was committed since it last went into records.sled; only
+//!                              behind the gate
+//!   records.ledger             what there should be in both; only behind the gate
 //!   leases/guard.lock          the same byte of it locked with each lease, as removing either file
 //!                              lets nobody else in
 //!   leases/PID-RANDOM.names    who holds which lease; locked and removed by that process, and once
@@ -76,7 +86,9 @@ mod salvage;
 mod sled;
 mod store;
 mod trail;
+mod verdict;
 mod version;
+mod wal;
 
 pub use self::sled::SledStore;
 pub use error::{Holder, StoreError, StoreNotice};

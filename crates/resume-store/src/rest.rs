@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::codec::Frame;
-use crate::ledger::{Figures, SLOT};
+use crate::ledger::{Figures, NOTE, Note, SLOT};
 use crate::salvage;
+use crate::wal::{Content, MARK, Mark};
 
 /// Reads bytes as each format at rest, and holds what must hold of what was read.
 ///
@@ -25,6 +26,20 @@ pub fn read_anything(bytes: &[u8]) {
         && let Some(figures) = Figures::decode(bytes)
     {
         assert_eq!(figures.encode(), bytes);
+    }
+    if let Some(bytes) = framed.first_chunk::<NOTE>()
+        && let Some(note) = Note::decode(bytes)
+    {
+        assert_eq!(note.encode(), *bytes);
+    }
+    if let Some(bytes) = framed.get(..MARK)
+        && let Some(mark) = Mark::decode(bytes)
+    {
+        assert_eq!(mark.encode(), bytes);
+    }
+    for log in [bytes, &framed] {
+        let content = Content::read(log);
+        assert!(content.mark().is_some() || content.frames.is_empty());
     }
     let mut found = BTreeMap::new();
     salvage::scan_bytes(&framed, &mut found);

@@ -1,4 +1,4 @@
-//! [`SledStore`]: records in sled, opened only behind the gate.
+//! [`SledStore`]: records in a log and in sled, opened only behind the gate.
 
 use std::fmt;
 use std::io;
@@ -27,7 +27,9 @@ use crate::{
 /// anyway. So an idle store never keeps others waiting.
 ///
 /// Threads may share a store, in an [`Arc`] for one: what they want to commit at the same time
-/// becomes one durable commit, so that many writers cost hardly more than one.
+/// becomes one durable commit, so that many writers cost hardly more than one. A commit is one
+/// append to a log and one sync; what is in the log goes into sled when it has become long, in one
+/// batch, and when the store is closed, unless that is little.
 ///
 /// # Errors
 ///
@@ -195,6 +197,17 @@ impl ResumeStore for SledStore {
     fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
         let fingerprint = *fingerprint;
         self.ask(|jobs| jobs.run(move |open| open.load(&fingerprint)))
+    }
+
+    fn load_many(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Option<Record>>, StoreError> {
+        if fingerprints.is_empty() {
+            return Ok(Vec::new());
+        }
+        let fingerprints: Arc<[Fingerprint]> = fingerprints.into();
+        self.ask(|jobs| {
+            let fingerprints = Arc::clone(&fingerprints);
+            jobs.run(move |open| fingerprints.iter().map(|whose| open.load(whose)).collect())
+        })
     }
 
     fn list(&self, filter: Filter) -> Result<Vec<(Fingerprint, Record)>, StoreError> {

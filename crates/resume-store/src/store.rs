@@ -16,6 +16,16 @@ pub trait ResumeStore: Send {
     /// When the store cannot be read.
     fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError>;
 
+    /// The records of many uploads, in the order asked for: for whoever would wait for each alone.
+    /// By default one after the other.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    fn load_many(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Option<Record>>, StoreError> {
+        fingerprints.iter().map(|whose| self.load(whose)).collect()
+    }
+
     /// All records that `filter` lets through, ordered by fingerprint.
     ///
     /// # Errors
@@ -79,6 +89,13 @@ macro_rules! forward {
         impl<T: $($bound)+> ResumeStore for $pointer {
             fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, StoreError> {
                 (**self).load(fingerprint)
+            }
+
+            fn load_many(
+                &self,
+                fingerprints: &[Fingerprint],
+            ) -> Result<Vec<Option<Record>>, StoreError> {
+                (**self).load_many(fingerprints)
             }
 
             fn list(&self, filter: Filter) -> Result<Vec<(Fingerprint, Record)>, StoreError> {

@@ -53,7 +53,8 @@ fn file(folder: &Path) -> PathBuf {
 /// Its presence also marks a folder as a state directory.
 pub(crate) const VERSION_FILE: &str = "VERSION";
 /// What this code writes. Since 2 a record tells how far the upload reached and what the whole
-/// content was, and a finished one holds no secret that can be done without.
-pub(crate) const CURRENT: u32 = 2;
+/// content was, and a finished one holds no secret that can be done without. Since 3 a commit goes
+/// into a log first, and the database has larger segments.
+pub(crate) const CURRENT: u32 = 3;
 /// The oldest that this code brings up to date.
 const OLDEST: u32 = 1;

@@ -122,7 +122,7 @@ fn survive(world: &World, folder: &Path, before: &[String], what: &str) -> Survi
             stderr.contains("VERSION") && stderr.contains("hint"),
             "{what}: {stderr}"
         );
-        fs::write(version, "2\n").unwrap();
+        fs::write(version, "3\n").unwrap();
         (code, lines, stderr) = look(world, folder);
     } else if !version.exists() {
         panic!("{what}: no VERSION after a look");
@@ -186,9 +186,10 @@ fn spoil(folder: &Path, random: &mut Random) -> String {
     let files = contents(&folder.join("records.sled"));
     let any = &files[random.below(files.len() as u64) as usize].0;
     // The data file holds nearly everything, so it is hit most.
-    let path = match random.below(10) {
+    let path = match random.below(12) {
         0 => folder.join("records.ledger"),
         1 => folder.join("VERSION"),
+        10.. => folder.join("records.wal"),
         2..4 => any.clone(),
         _ => folder.join("records.sled/db"),
     };

@@ -140,7 +140,7 @@ pub(super) async fn of_another_version() -> Ended {
     fs::write(&version, "1\n").unwrap();
     let old = list(&world, |command| command).await;
     assert!(!old.is_empty());
-    assert_eq!(fs::read_to_string(&version).unwrap(), "2\n");
+    assert_eq!(fs::read_to_string(&version).unwrap(), "3\n");
     said.push(run(put()).await.expect(0));
     let now = list(&world, |command| command).await;
     assert_eq!(now.len(), old.len() + 1);

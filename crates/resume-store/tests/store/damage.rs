@@ -28,19 +28,20 @@ impl Dice {
     }
 }
 
-/// sled's segments.
+/// Blocks that change places: parts of sled's segments.
 const SEGMENT: usize = 8192;
 
 /// Of a source that leaves a trail.
 const LONG: u64 = TRAIL_MIN_BYTES + 1;
 
-/// A store with a past: written, updated, partly removed, closed and opened again.
+/// A store with a past: written, updated, partly removed, closed and opened again. Most is in the
+/// database, the last changes are in the log.
 fn lived_in(folder: &Path) -> BTreeMap<Fingerprint, Record> {
     let store = SledStore::open(folder).expect("a store");
     for n in 0..100 {
         put(&store, n);
     }
-    store.close();
+    into_the_database(&store);
     for n in 0..100 {
         if n % 3 == 0 {
             let mut changed = record(n);
@@ -54,6 +55,9 @@ fn lived_in(folder: &Path) -> BTreeMap<Fingerprint, Record> {
                 .commit(&[Change::Remove(fingerprint(n))])
                 .expect("a commit");
         }
+        if n == 70 {
+            fs::copy(folder.join("records.wal"), stale(folder)).expect("a copy");
+        }
     }
     let trail = store.trail(&fingerprint(1), LONG);
     (0..33).for_each(|block| trail.note(block, &[BlockDigest::of(&block.to_le_bytes())]));
@@ -62,6 +66,106 @@ fn lived_in(folder: &Path) -> BTreeMap<Fingerprint, Record> {
         .expect("a store")
         .into_iter()
         .collect()
+}
+
+/// What the log of a store that was [`lived_in`] was some commits before.
+fn stale(folder: &Path) -> PathBuf {
+    folder.with_extension("stale")
+}
+
+/// Has what was committed brought into the database.
+fn into_the_database(store: &SledStore) {
+    let mut long = record(1 << 33);
+    long.tags.insert("long".to_owned(), "x".repeat(64 * 1024));
+    let changes = [
+        Change::Put(fingerprint(1 << 33), long),
+        Change::Remove(fingerprint(1 << 33)),
+    ];
+    for change in changes {
+        store.commit(&[change]).expect("a commit");
+    }
+    store.close();
+    // Waits for the end of it.
+    store.load(&fingerprint(0)).expect("a store");
+    let log = fs::read(store.folder().join("records.wal")).expect("a log");
+    assert_eq!(log_end(&log), 0);
+}
+
+/// Bytes of frames that the log has, as its slots say.
+pub(crate) fn log_end(log: &[u8]) -> usize {
+    let newest = [0, 4096].map(|slot| {
+        let number = |at: usize| {
+            let bytes = log[slot + at..][..8].try_into().expect("eight bytes");
+            u64::from_le_bytes(bytes)
+        };
+        // Generation, sequence, end.
+        (number(0), number(20), number(8))
+    });
+    let (_, _, end) = newest.into_iter().max().expect("two slots");
+    end as usize
+}
+
+/// Where the frames begin.
+pub(crate) const FRAMES: usize = 8192;
+
+/// One act of damage to the log; says what it did. `stale` is what it was some commits before.
+fn spoil_log(path: &Path, stale: &Path, dice: &mut Dice) -> String {
+    let mut bytes = fs::read(path).expect("a log");
+    let used = FRAMES + log_end(&bytes);
+    let at = match dice.roll(4) {
+        // The slots, as often as would be if the file had nothing else.
+        0 => [0, 4096][dice.roll(2) as usize] + dice.roll(60) as usize,
+        _ => FRAMES + dice.roll((used - FRAMES) as u64) as usize,
+    };
+    let what = match dice.roll(10) {
+        0 => {
+            bytes.truncate(at);
+            format!("cut at {at}")
+        }
+        1 => {
+            bytes.truncate(used + dice.roll(1000) as usize);
+            "spare space cut off".to_owned()
+        }
+        2 => {
+            fs::remove_file(path).expect("a removal");
+            return "the log removed".to_owned();
+        }
+        3 => {
+            bytes[at..].fill(0);
+            format!("zeroed from {at}")
+        }
+        4 => {
+            let from = at / 512 * 512;
+            bytes[from..]
+                .iter_mut()
+                .take(512)
+                .for_each(|byte| *byte = 0);
+            format!("sector at {from} zeroed")
+        }
+        5 => {
+            let sectors = (used / 512) as u64;
+            let [one, other] = [(); 2].map(|()| dice.roll(sectors) as usize);
+            for byte in 0..512 {
+                bytes.swap(one * 512 + byte, other * 512 + byte);
+            }
+            format!("sectors {one} and {other} swapped")
+        }
+        6 => {
+            bytes = fs::read(stale).expect("a log");
+            "an older copy".to_owned()
+        }
+        7 => {
+            bytes[..FRAMES].fill(0);
+            "both slots zeroed".to_owned()
+        }
+        _ => {
+            let bit = dice.roll(8);
+            bytes[at] ^= 1 << bit;
+            format!("bit {bit} of byte {at} flipped")
+        }
+    };
+    fs::write(path, bytes).expect("damage");
+    format!("the log: {what}, of {used} in use")
 }
 
 pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -76,7 +180,10 @@ pub(crate) fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 /// One act of damage below `folder`; says what it did.
-fn spoil(folder: &Path, dice: &mut Dice) -> String {
+fn spoil(folder: &Path, stale: &Path, dice: &mut Dice) -> String {
+    if dice.roll(3) == 0 {
+        return spoil_log(&folder.join("records.wal"), stale, dice);
+    }
     let mut database = Vec::new();
     files(&folder.join("records.sled"), &mut database);
     database.sort();
@@ -155,7 +262,7 @@ fn open(folder: &Path, what: &str) -> SledStore {
             | StoreError::Older { path, .. },
         ) => {
             assert!(path.ends_with("VERSION"), "{what}: {}", path.display());
-            fs::write(path, "2\n").expect("a version");
+            fs::write(path, "3\n").expect("a version");
             SledStore::open(folder).unwrap_or_else(|error| panic!("{what}: {error}"))
         }
         Err(error) => panic!("{what}: {error}"),
@@ -171,7 +278,7 @@ fn survive(
 ) -> Survived {
     let folder = root.join(format!("seed-{seed}"));
     copy(sound, &folder);
-    let what = spoil(&folder, &mut Dice(seed));
+    let what = spoil(&folder, &stale(sound), &mut Dice(seed));
     let what = format!("seed {seed}: {what}");
 
     let store = open(&folder, &what);
@@ -260,8 +367,9 @@ fn records_that_sled_loses_are_counted_as_lost() {
     let root = TempDir::new().expect("a folder");
     let folder = root.path().join("state");
     let before = lived_in(&folder).len() as u64;
-    // The whole database, and with it all that could be salvaged.
+    // The whole database, and the log: all that could be salvaged.
     fs::remove_dir_all(folder.join("records.sled")).expect("a removal");
+    fs::remove_file(folder.join("records.wal")).expect("a removal");
     let store = SledStore::open(&folder).expect("a store");
     assert_eq!(count(&store), 0);
     let notices = store.take_notices();
@@ -288,11 +396,18 @@ fn a_database_put_back_from_an_older_copy_is_noticed() {
     let root = TempDir::new().expect("a folder");
     let folder = root.path().join("state");
     lived_in(&folder);
+    let store = SledStore::open(&folder).expect("a store");
+    into_the_database(&store);
+    store.close();
     let older = root.path().join("older");
     copy(&folder.join("records.sled"), &older);
-    let store = SledStore::open(&folder).expect("a store");
     put(&store, 500);
+    into_the_database(&store);
     store.close();
+    // What the log had of it is outdated, and would be found all the same.
+    let log = File::options().write(true).open(folder.join("records.wal"));
+    log.and_then(|log| log.set_len(FRAMES as u64))
+        .expect("a log");
     fs::remove_dir_all(folder.join("records.sled")).expect("a removal");
     copy(&older, &folder.join("records.sled"));
     // In the same process, which counted once already.
@@ -315,31 +430,27 @@ fn a_database_put_back_from_an_older_copy_is_noticed() {
 fn a_crash_between_the_intent_and_the_commit_is_no_damage() {
     let root = TempDir::new().expect("a folder");
     let folder = root.path().join("state");
-    lived_in(&folder);
+    let before = lived_in(&folder);
     let older = root.path().join("older");
     copy(&folder, &older);
     let store = SledStore::open(&folder).expect("a store");
-    put(&store, 500);
-    let count_then = count(&store);
+    into_the_database(&store);
     drop(store);
-    // As it was after the announcement: the ledger speaks of both, the database is the old one.
+    // As it was after the announcement: the ledger speaks of both, the database is the old one, and
+    // the log was not begun anew.
     let announced = fs::read(folder.join("records.ledger")).expect("a ledger");
     let ledger = File::options()
         .write(true)
-        .open(folder.join("records.ledger"))
+        .open(older.join("records.ledger"))
         .expect("a ledger");
-    let before = fs::read(older.join("records.ledger")).expect("a ledger");
-    ledger.write_all_at(&before[..36], 0).expect("a slot");
-    assert_ne!(
-        announced,
-        fs::read(folder.join("records.ledger")).expect("a ledger")
-    );
-    fs::remove_dir_all(folder.join("records.sled")).expect("a removal");
-    copy(&older.join("records.sled"), &folder.join("records.sled"));
+    let slot = |n: usize| &announced[n * 4096..][..36];
+    assert_eq!(slot(0), slot(1));
+    ledger.write_all_at(slot(0), 0).expect("a slot");
 
-    let store = SledStore::open(&folder).expect("a store");
-    assert_eq!(count(&store), count_then - 1);
+    let store = SledStore::open(&older).expect("a store");
     assert_eq!(store.take_notices(), []);
+    let listed = store.list(Filter::all()).expect("a store");
+    assert!(BTreeMap::from_iter(listed) == before);
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn a_newer_version_is_refused_by_name_and_nothing_is_touched() {
     put(&store, 1);
     store.close();
     let before = fs::read(folder.join("records.sled/db")).expect("a database");
-    fs::write(folder.join("VERSION"), "3\n").expect("a version");
+    fs::write(folder.join("VERSION"), "4\n").expect("a version");
     for error in [
         SledStore::open(&folder).expect_err("newer"),
         // A process that was running when the other one migrated.
@@ -112,14 +112,14 @@ fn a_newer_version_is_refused_by_name_and_nothing_is_touched() {
             matches!(
                 error,
                 StoreError::Newer {
-                    found: 3,
-                    supported: 2,
+                    found: 4,
+                    supported: 3,
                     ..
                 }
             ),
             "{error:?}"
         );
-        assert!(error.to_string().contains("format 3"), "{error}");
+        assert!(error.to_string().contains("format 4"), "{error}");
     }
     assert_eq!(
         fs::read(folder.join("records.sled/db")).expect("a database"),

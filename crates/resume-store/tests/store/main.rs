@@ -5,6 +5,7 @@ mod damage;
 mod directory;
 mod evidence;
 mod locks;
+mod log;
 mod migration;
 mod processes;
 mod prune;

@@ -11,9 +11,18 @@ use crate::{CANARY, copy, fingerprint, put};
 /// A directory as version 1 left it: upload 0 is being created, 1 under way, 2 finished at Stream,
 /// 3 finished elsewhere, 4 failed, and 5 removed.
 fn version_1(root: &TempDir) -> PathBuf {
+    fixture(root, "version-1")
+}
+
+/// The same of version 2, which also knows how far 1 and 4 reached, and the content of 2 and 3.
+fn version_2(root: &TempDir) -> PathBuf {
+    fixture(root, "version-2")
+}
+
+fn fixture(root: &TempDir, name: &str) -> PathBuf {
     let folder = root.path().join("state");
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/version-1");
-    copy(&fixture, &folder);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    copy(&fixtures.join(name), &folder);
     folder
 }
 
@@ -25,6 +34,12 @@ fn records(store: &SledStore) -> Vec<Record> {
 }
 
 fn assert_migrated(folder: &Path) {
+    for (n, record) in assert_current(folder).iter().enumerate() {
+        assert_eq!((record.reached, record.content), (0, None), "{n}");
+    }
+}
+
+fn assert_current(folder: &Path) -> Vec<Record> {
     let store = SledStore::open(folder).expect("a store");
     let found = records(&store);
     assert_eq!(store.take_notices(), []);
@@ -37,17 +52,42 @@ fn assert_migrated(folder: &Path) {
         assert_eq!(record.idempotency_key, format!("{n:032x}"));
         assert_eq!(record.settings, [n as u8; 32]);
         assert_eq!(record.evidence.is_some(), n < 4);
-        assert_eq!((record.reached, record.content), (0, None));
         assert_eq!(record.expires_at.is_none(), record.state == Finished);
     }
     let has_url: Vec<bool> = found.iter().map(|r| r.upload_url.is_some()).collect();
     assert_eq!(has_url, [false, true, false, true, true]);
     let version = fs::read_to_string(folder.join("VERSION")).expect("a version");
-    assert_eq!(version, "2\n");
+    assert_eq!(version, "3\n");
     drop(store);
     let secret = format!("files/2?token={CANARY}");
-    let database = fs::read(folder.join("records.sled/db")).expect("a database");
-    assert!(!String::from_utf8_lossy(&database).contains(&secret));
+    let mut files = Vec::new();
+    crate::damage::files(folder, &mut files);
+    // What was set aside is as it was.
+    let is_aside = |file: &PathBuf| file.to_string_lossy().contains("damaged-");
+    for file in files.iter().filter(|file| !is_aside(file)) {
+        let bytes = fs::read(file).expect("a file");
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains(&secret), "{}", file.display());
+    }
+    let settings = fs::read_to_string(folder.join("records.sled/conf"));
+    assert!(!settings.is_ok_and(|text| text.contains("8192")));
+    found
+}
+
+#[test]
+fn a_directory_of_version_2_is_brought_up_to_date() {
+    let root = TempDir::new().expect("a folder");
+    let folder = version_2(&root);
+    for _ in 0..2 {
+        let found = assert_current(&folder);
+        let reached: Vec<u64> = found.iter().map(|record| record.reached).collect();
+        assert_eq!(reached, [0, 8192, 0, 0, 8192]);
+        let contents: Vec<_> = found.iter().map(|record| record.content).collect();
+        assert_eq!(contents, [None, None, Some([2; 16]), Some([3; 16]), None]);
+    }
+    let store = SledStore::open(&folder).expect("a store");
+    put(&store, 6);
+    assert_eq!(store.list(Filter::all()).expect("a store").len(), 6);
 }
 
 #[test]
@@ -62,12 +102,18 @@ fn a_directory_of_version_1_is_brought_up_to_date() {
     assert_eq!(store.list(Filter::all()).expect("a store").len(), 6);
 }
 
+/// The ledger as it is when it speaks of the new database, and not yet of the log.
+fn ledger_before_the_log(folder: &Path, done: &Path) {
+    let ledger = fs::read(done.join("records.ledger")).expect("a ledger");
+    fs::write(folder.join("records.ledger"), &ledger[..4096 + 36]).expect("a ledger");
+}
+
 #[test]
 fn a_crash_anywhere_in_the_migration_is_made_good_by_the_next_run() {
     let root = TempDir::new().expect("a folder");
     let done = version_1(&root);
     assert_migrated(&done);
-    let interruptions: [fn(&Path, &Path); 4] = [
+    let interruptions: [fn(&Path, &Path); 5] = [
         // The draft was begun.
         |folder, _| {
             fs::create_dir(folder.join("records.sled.new")).expect("a folder");
@@ -82,14 +128,22 @@ fn a_crash_anywhere_in_the_migration_is_made_good_by_the_next_run() {
             let records = folder.join("records.sled");
             fs::rename(&records, folder.join("records.sled.old")).expect("a rename");
             copy(&done.join("records.sled"), &folder.join("records.sled.new"));
-            fs::copy(done.join("records.ledger"), folder.join("records.ledger")).expect("a copy");
+            ledger_before_the_log(folder, done);
+        },
+        // The new one is in its place, the log not yet begun.
+        |folder, done| {
+            fs::remove_dir_all(folder.join("records.sled")).expect("a removal");
+            copy(&done.join("records.sled"), &folder.join("records.sled"));
+            ledger_before_the_log(folder, done);
         },
         // All but the version is done.
         |folder, done| {
             fs::rename(folder.join("records.sled"), folder.join("records.sled.old"))
                 .expect("a rename");
             copy(&done.join("records.sled"), &folder.join("records.sled"));
-            fs::copy(done.join("records.ledger"), folder.join("records.ledger")).expect("a copy");
+            for file in ["records.ledger", "records.wal"] {
+                fs::copy(done.join(file), folder.join(file)).expect("a copy");
+            }
         },
     ];
     for interrupt in interruptions {

@@ -267,4 +267,5 @@ fn a_wide_umask_does_not_open_the_store() {
     assert_eq!(mode(&folder) & 0o7777, 0o700);
     assert_eq!(mode(&folder.join("records.sled/db")) & 0o7777, 0o600);
     assert_eq!(mode(&folder.join("records.ledger")) & 0o7777, 0o600);
+    assert_eq!(mode(&folder.join("records.wal")) & 0o7777, 0o600);
 }

@@ -32,6 +32,7 @@ fn neither_the_store_nor_its_errors_and_notices_show_an_upload_url() {
     let records = store.folder().join("records.sled");
     fs::write(records.join("db"), CANARY.repeat(1000)).expect("damage");
     fs::write(records.join("conf"), CANARY.repeat(10)).expect("damage");
+    fs::write(store.folder().join("records.wal"), CANARY.repeat(1000)).expect("damage");
     let listed = store.list(Filter::all()).expect("a store begun anew");
     assert_eq!(listed, []);
     let notices = store.take_notices();

@@ -1,0 +1,251 @@
+//! The log: what a crash makes of it is put right, what damage makes of it is told.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use resume_store::{Change, Filter, Fingerprint, ResumeStore, SledStore, StoreNotice};
+use tempfile::TempDir;
+
+use crate::damage::{FRAMES, log_end};
+use crate::{copy, fingerprint, put, record};
+
+const SLOTS: [usize; 2] = [0, 4096];
+const SLOT: usize = 60;
+
+/// A state directory before and after the commit of upload 9, as a crash leaves both.
+struct Story {
+    root: TempDir,
+    before: PathBuf,
+    after: PathBuf,
+}
+
+impl Story {
+    fn new() -> Self {
+        let root = TempDir::new().expect("a folder");
+        let [state, before, after] =
+            ["state", "before", "after"].map(|name| root.path().join(name));
+        let store = SledStore::open(&state).expect("a store");
+        (0..5).for_each(|n| put(&store, n));
+        copy(&state, &before);
+        put(&store, 9);
+        copy(&state, &after);
+        Self {
+            root,
+            before,
+            after,
+        }
+    }
+
+    /// A directory in which `log` is the log, and everything else is as before or after.
+    fn with_log(&self, rest: &Path, log: &[u8]) -> PathBuf {
+        let folder = self.root.path().join("mixed");
+        fs::remove_dir_all(&folder).ok();
+        copy(rest, &folder);
+        fs::write(log_file(&folder), log).expect("a log");
+        folder
+    }
+
+    fn logs(&self) -> [Vec<u8>; 2] {
+        [&self.before, &self.after].map(|folder| fs::read(log_file(folder)).expect("a log"))
+    }
+}
+
+fn log_file(folder: &Path) -> PathBuf {
+    folder.join("records.wal")
+}
+
+fn some(numbers: impl IntoIterator<Item = u64>) -> BTreeSet<Fingerprint> {
+    numbers.into_iter().map(fingerprint).collect()
+}
+
+/// Whose records are there, and what was told.
+fn look(folder: &Path) -> (BTreeSet<Fingerprint>, Vec<StoreNotice>) {
+    let store = SledStore::open(folder).expect("a store");
+    let records = store.list(Filter::all()).expect("a store");
+    let found = records.into_iter().map(|(whose, _)| whose).collect();
+    (found, store.take_notices())
+}
+
+/// The slot that the two logs differ in.
+fn newest_slot([before, after]: &[Vec<u8>; 2]) -> usize {
+    let differs = |slot: &usize| before[*slot..][..SLOT] != after[*slot..][..SLOT];
+    let mut slots = SLOTS.into_iter().filter(differs);
+    let newest = slots.next().expect("a slot was written");
+    assert_eq!(slots.next(), None, "the other one still says what was");
+    newest
+}
+
+#[test]
+fn a_crash_within_a_commit_leaves_what_was_acknowledged_before_and_no_word() {
+    let story = Story::new();
+    let logs = story.logs();
+    let [before, after] = &logs;
+    let slot = newest_slot(&logs);
+    let (old_end, end) = (FRAMES + log_end(before), FRAMES + log_end(after));
+    assert!(end > old_end);
+    // The frames and not the slot; the slot and not the frames; the slot and some of the frames.
+    let mut frames = before.clone();
+    frames[old_end..end].copy_from_slice(&after[old_end..end]);
+    let mut slot_only = before.clone();
+    slot_only[slot..][..SLOT].copy_from_slice(&after[slot..][..SLOT]);
+    let mut torn = slot_only.clone();
+    torn[old_end..][..100].copy_from_slice(&after[old_end..][..100]);
+    let mut half_a_slot = frames.clone();
+    half_a_slot[slot..][..30].copy_from_slice(&after[slot..][..30]);
+    for log in [frames, slot_only, torn, half_a_slot] {
+        let folder = story.with_log(&story.before, &log);
+        assert_eq!(look(&folder), (some(0..5), vec![]));
+        // And on it goes from there.
+        put(&SledStore::open(&folder).expect("a store"), 10);
+        assert_eq!(look(&folder), (some((0..5).chain([10])), vec![]));
+    }
+    // All of it, and the crash came before the ledger knew.
+    let folder = story.with_log(&story.before, after);
+    assert_eq!(look(&folder), (some((0..5).chain([9])), vec![]));
+}
+
+#[test]
+fn damage_to_one_slot_or_both_or_a_frame_is_told_and_what_can_be_read_is_kept() {
+    let story = Story::new();
+    let logs = story.logs();
+    let after = &logs[1];
+    let mut one = after.clone();
+    one[newest_slot(&logs) + 10] ^= 1;
+    let mut both = after.clone();
+    SLOTS.into_iter().for_each(|slot| both[slot + 50] ^= 1);
+    for log in [one, both] {
+        let folder = story.with_log(&story.after, &log);
+        let (found, told) = look(&folder);
+        assert_eq!(found, some((0..5).chain([9])));
+        let [
+            StoreNotice::Damaged {
+                complete: true,
+                expected: Some(6),
+                kept: 6,
+                aside: Some(aside),
+            },
+        ] = told.as_slice()
+        else {
+            panic!("{told:?}");
+        };
+        assert!(fs::read(log_file(aside)).expect("a log") == log);
+        assert_eq!(look(&folder).1, []);
+    }
+    let mut frame = after.clone();
+    frame[FRAMES + log_end(after) - 20] ^= 1;
+    let folder = story.with_log(&story.after, &frame);
+    let (found, told) = look(&folder);
+    assert_eq!((found, told[0].lost()), (some(0..5), 1));
+}
+
+#[test]
+fn a_log_that_is_gone_or_an_older_copy_is_told() {
+    let story = Story::new();
+    let [older, _] = story.logs();
+    let folder = story.with_log(&story.after, &older);
+    let (found, told) = look(&folder);
+    assert_eq!((found, told[0].lost()), (some(0..5), 1));
+
+    for empty in [false, true] {
+        let folder = story.with_log(&story.after, &[]);
+        if !empty {
+            fs::remove_file(log_file(&folder)).expect("a removal");
+        }
+        let (found, told) = look(&folder);
+        assert_eq!((found, told[0].lost()), (some([]), 6));
+        assert_eq!(look(&folder), (some([]), vec![]));
+    }
+}
+
+#[test]
+fn a_crash_anywhere_between_the_database_and_a_new_log_loses_nothing() {
+    let root = TempDir::new().expect("a folder");
+    let [state, before, mixed] = ["state", "before", "mixed"].map(|name| root.path().join(name));
+    let store = SledStore::open(&state).expect("a store");
+    (0..300).for_each(|n| put(&store, n));
+    let removals = [7, 8].map(|n| Change::Remove(fingerprint(n)));
+    store.commit(&removals).expect("a commit");
+    copy(&state, &before);
+    // Closing brings a log of this length into the database.
+    store.close();
+    let expected = some((0..300).filter(|n| ![7, 8].contains(n)));
+    let [old, new] = [&before, &state].map(|it| fs::read(log_file(it)).expect("a log"));
+    assert!(log_end(&old) > 0 && log_end(&new) == 0);
+    let slots = |from: &Path| {
+        let ledger = fs::read(from.join("records.ledger")).expect("a ledger");
+        [ledger[..8192].to_vec(), ledger[8192..].to_vec()]
+    };
+    let one_new = [&new[..SLOT], &old[SLOT..]].concat();
+    // The log, and whether the ledger knows of the new one.
+    for (log, is_noted) in [
+        (&old, false),
+        (&one_new, false),
+        (&new, false),
+        (&new, true),
+    ] {
+        fs::remove_dir_all(&mixed).ok();
+        copy(&state, &mixed);
+        fs::write(log_file(&mixed), log).expect("a log");
+        let note = &slots(if is_noted { &state } else { &before })[1];
+        let ledger = File::options()
+            .write(true)
+            .open(mixed.join("records.ledger"));
+        ledger
+            .and_then(|ledger| ledger.write_all_at(note, 8192))
+            .expect("a ledger");
+        assert_eq!(look(&mixed), (expected.clone(), vec![]));
+        put(&SledStore::open(&mixed).expect("a store"), 7);
+        let more = expected.iter().copied().chain([fingerprint(7)]).collect();
+        assert_eq!(look(&mixed), (more, vec![]));
+    }
+}
+
+#[test]
+fn a_long_log_goes_into_the_database_and_its_space_is_used_again() {
+    let root = TempDir::new().expect("a folder");
+    let store = SledStore::open(root.path().join("state")).expect("a store");
+    let log = log_file(store.folder());
+    let mut sizes = BTreeSet::new();
+    let mut was_begun_anew = 0;
+    let mut end = 0;
+    for round in 0..60 {
+        let changes: Vec<_> = (0..200)
+            .map(|n| Change::Put(fingerprint(round * 150 + n), record(n)))
+            .collect();
+        store.commit(&changes).expect("a commit");
+        // What follows the commit is done before the next question is answered.
+        store.load(&fingerprint(0)).expect("a store");
+        let bytes = fs::read(&log).expect("a log");
+        let now = log_end(&bytes);
+        was_begun_anew += usize::from(now < end);
+        end = now;
+        sizes.insert(bytes.len());
+    }
+    assert!(was_begun_anew >= 3, "{was_begun_anew}");
+    let most = sizes.last().expect("a size");
+    assert!(*most < 2 << 20, "{sizes:?}");
+    assert!(sizes.iter().all(|size| size % (256 * 1024) == 0));
+    let all = 59 * 150 + 200;
+    assert_eq!(store.list(Filter::all()).expect("a store").len(), all);
+    drop(store);
+    let (found, told) = look(log.parent().expect("a folder"));
+    assert_eq!((found.len(), told), (all, vec![]));
+}
+
+#[test]
+fn many_are_loaded_at_once_from_log_and_database() {
+    let root = TempDir::new().expect("a folder");
+    let store = SledStore::open(root.path().join("state")).expect("a store");
+    (0..300).for_each(|n| put(&store, n));
+    store.close();
+    put(&store, 300);
+    let wanted = [300, 5, 1000, 5].map(fingerprint);
+    let found = store.load_many(&wanted).expect("a store");
+    let offsets: Vec<_> = found
+        .iter()
+        .map(|it| it.as_ref().map(|it| it.offset))
+        .collect();
+    assert_eq!(offsets, [Some(300), Some(5), None, Some(5)]);
+}
