@@ -1,29 +1,16 @@
 //! The table of operations: client, emulator, tests and documentation read it.
 //!
 //! Paths are relative to the API's base, such as `https://api.cloudflare.com/client/v4`. To add an
-//! operation, add a variant to [`Op`] and a row to [`TABLE`].
+//! operation, add a variant to [`Op`] and a row to [`TABLE`], both in `tables/operations.rs`.
 
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-/// One operation of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Op {
-    /// Lists videos.
-    VideosList,
-    /// Creates a video that is uploaded by tus.
-    VideosCreateTus,
-    /// Reads one video.
-    VideosGet,
-    /// Edits one video. POST, not PATCH.
-    VideosEdit,
-    /// Deletes one video.
-    VideosDelete,
-}
+pub use crate::tables::operations::{Op, TABLE, UPLOAD_TABLE, UploadOp};
 
-/// One row of the table.
+/// One row of [`TABLE`].
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Endpoint {
     /// The operation.
     pub op: Op,
@@ -33,44 +20,69 @@ pub struct Endpoint {
     pub method: Method,
     /// The path below the API's base; `{name}` stands for one segment.
     pub path: &'static str,
+    /// What its request carries.
+    pub carries: Carries,
+    /// What it answers when it succeeds. A failure is an [`Envelope`](crate::Envelope) everywhere.
+    pub answers: Answers,
     /// Where Cloudflare describes it.
     pub doc: &'static str,
 }
 
-const fn row(
-    op: Op,
-    id: &'static str,
-    method: Method,
-    path: &'static str,
-    doc: &'static str,
-) -> Endpoint {
-    Endpoint {
-        op,
-        id,
-        method,
-        path,
-        doc,
-    }
+/// What a request carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Carries {
+    /// A form with a file: `multipart/form-data`.
+    Form,
+    /// JSON.
+    Json,
+    /// No body.
+    Nothing,
+    /// No body, but the headers of a tus creation.
+    Tus,
 }
 
-const LIST: &str = "https://developers.cloudflare.com/api/resources/stream/methods/list/";
-const CREATE: &str = "https://developers.cloudflare.com/stream/uploading-videos/resumable-uploads/";
-const GET: &str = "https://developers.cloudflare.com/api/resources/stream/methods/get/";
-const EDIT: &str = "https://developers.cloudflare.com/api/resources/stream/methods/edit/";
-const DELETE: &str = "https://developers.cloudflare.com/api/resources/stream/methods/delete/";
+/// What an operation answers when it succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Answers {
+    /// 201 without a body; the upload's URL in `Location`, the video's id in `stream-media-id`.
+    Created,
+    /// An [`Envelope`](crate::Envelope). Deletions answer an empty body as well.
+    Envelope,
+    /// A piece of HTML.
+    Html,
+    /// A WebVTT file.
+    Vtt,
+}
 
-const VIDEOS: &str = "/accounts/{account_id}/stream";
-const VIDEO: &str = "/accounts/{account_id}/stream/{identifier}";
+/// One row of [`UPLOAD_TABLE`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct UploadEndpoint {
+    /// What is done.
+    pub op: UploadOp,
+    /// Its name in logs, tests and documentation: `upload.verb`.
+    pub id: &'static str,
+    /// The HTTP method.
+    pub method: Method,
+    /// Which URL it is done at.
+    pub at: UploadAt,
+    /// Where it is described.
+    pub doc: &'static str,
+}
 
-/// The table. A path with fixed segments stands before one that has a parameter in their place.
-#[rustfmt::skip]
-pub static TABLE: &[Endpoint] = &[
-    row(Op::VideosList,      "videos.list",       Method::GET,    VIDEOS, LIST),
-    row(Op::VideosCreateTus, "videos.create_tus", Method::POST,   VIDEOS, CREATE),
-    row(Op::VideosGet,       "videos.get",        Method::GET,    VIDEO,  GET),
-    row(Op::VideosEdit,      "videos.edit",       Method::POST,   VIDEO,  EDIT),
-    row(Op::VideosDelete,    "videos.delete",     Method::DELETE, VIDEO,  DELETE),
-];
+/// Where the URL of an upload comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UploadAt {
+    /// The creation URL, or what it answered as `Location`.
+    CreationOrLocation,
+    /// `Location` in the answer to a tus creation, query included.
+    Location,
+    /// `uploadURL` in the answer to [`Op::DirectUploadCreate`]. No credentials.
+    OneTimeUrl,
+}
 
 /// What a method and a path lead to.
 #[derive(Debug)]
@@ -97,7 +109,33 @@ impl Op {
     }
 }
 
+impl UploadOp {
+    /// The row of what is done at the URL of an upload.
+    ///
+    /// # Panics
+    /// Never: a test holds that each has its row.
+    #[must_use]
+    pub fn endpoint(self) -> &'static UploadEndpoint {
+        UPLOAD_TABLE
+            .iter()
+            .find(|row| row.op == self)
+            .expect("each operation has its row")
+    }
+}
+
+/// The row with this id, such as `videos.list`.
+#[must_use]
+pub fn by_id(id: &str) -> Option<&'static Endpoint> {
+    TABLE.iter().find(|row| row.id == id)
+}
+
 impl Endpoint {
+    /// The names of the path's parameters, in order, the account first.
+    pub fn parameters(&self) -> impl Iterator<Item = &'static str> {
+        let names = self.path.split('/').filter(|it| is_parameter(it));
+        names.map(|name| name.trim_matches(['{', '}']))
+    }
+
     /// The path with `parameters` in place of its `{name}`s, percent-encoded. A parameter too few is
     /// left empty.
     #[must_use]
@@ -135,13 +173,33 @@ impl Endpoint {
     }
 }
 
-/// Looks a request up: the first row whose path and method fit.
+/// Looks a request up: the first row whose path and method fit. Where the body's type decides, ask
+/// [`find_for`].
 #[must_use]
 pub fn find(method: &Method, path: &str) -> Found {
+    find_where(method, path, |_| true)
+}
+
+/// As [`find`], where a request with this `Content-Type` has its own row: a form is told from JSON, and
+/// both from a tus creation.
+#[must_use]
+pub fn find_for(method: &Method, path: &str, content_type: Option<&str>) -> Found {
+    let essence = content_type.unwrap_or("").split(';').next().unwrap_or("");
+    let is_form = essence.trim().eq_ignore_ascii_case("multipart/form-data");
+    match find_where(method, path, |row| {
+        (row.carries == Carries::Form) == is_form
+    }) {
+        // The one row there is, whatever it carries: whoever answers says what is wrong with it.
+        Found::MethodNotAllowed => find(method, path),
+        found => found,
+    }
+}
+
+fn find_where(method: &Method, path: &str, fits: impl Fn(&Endpoint) -> bool) -> Found {
     let mut path_is_known = false;
     for row in TABLE {
         if let Some(parameters) = row.matches(path) {
-            if row.method == *method {
+            if row.method == *method && fits(row) {
                 return Found::Endpoint(row, parameters);
             }
             path_is_known = true;
@@ -172,15 +230,58 @@ mod tests {
     #[test]
     fn each_row_is_found_by_what_it_builds() {
         for row in TABLE {
-            let path = row.path_with(&["acc", "a/b c%"]);
-            let Found::Endpoint(found, parameters) = find(&row.method, &path) else {
+            let values = ["acc", "a/b c%", "é"];
+            let count = row.parameters().count();
+            let path = row.path_with(&values);
+            let content_type = match row.carries {
+                Carries::Form => Some("Multipart/Form-Data; boundary=x"),
+                Carries::Json => Some("application/json"),
+                Carries::Nothing | Carries::Tus => None,
+            };
+            let Found::Endpoint(found, parameters) = find_for(&row.method, &path, content_type)
+            else {
                 panic!("{path}")
             };
             assert_eq!(found.op, row.op);
-            assert_eq!(row.op.endpoint().id, row.id);
-            assert_eq!(parameters[0], "acc");
-            assert!(parameters.get(1).is_none_or(|id| id == "a/b c%"));
+            assert_eq!(parameters, values[..count]);
         }
+    }
+
+    #[test]
+    fn each_operation_has_one_row_and_each_row_its_own_id() {
+        for (index, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.op.endpoint().id, row.id);
+            assert_eq!(by_id(row.id).unwrap().op, row.op);
+            assert!(TABLE[..index].iter().all(|other| other.id != row.id));
+            let same = |it: &&Endpoint| (&it.method, it.path) == (&row.method, row.path);
+            let bodies = TABLE.iter().filter(same).map(|it| it.carries);
+            let form = |it| usize::from(it == Carries::Form);
+            let (count, forms) =
+                bodies.fold((0, 0), |(all, forms), it| (all + 1, forms + form(it)));
+            assert!(count == 1 || (count == 2 && forms == 1), "{}", row.id);
+        }
+        for row in UPLOAD_TABLE {
+            assert_eq!(row.op.endpoint().id, row.id);
+        }
+    }
+
+    #[test]
+    fn a_form_is_told_from_a_tus_creation_and_a_lone_row_takes_any_body() {
+        let op = |method, path, content_type| match find_for(&method, path, content_type) {
+            Found::Endpoint(row, _) => Some(row.op),
+            _ => None,
+        };
+        let form = Some("multipart/form-data; boundary=b");
+        let videos = "/accounts/a/stream";
+        assert_eq!(op(Method::POST, videos, form), Some(Op::VideosCreateForm));
+        assert_eq!(op(Method::POST, videos, None), Some(Op::VideosCreateTus));
+        let copy = "/accounts/a/stream/copy";
+        assert_eq!(
+            op(Method::POST, copy, Some("text/plain")),
+            Some(Op::CopyCreate)
+        );
+        let captions = "/accounts/a/stream/v/captions/en";
+        assert_eq!(op(Method::PUT, captions, None), Some(Op::CaptionsPut));
     }
 
     #[test]

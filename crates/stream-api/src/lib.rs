@@ -14,11 +14,12 @@ mod envelope;
 mod error;
 mod lenient;
 pub mod op;
+mod tables;
 mod wait;
 
 pub use client::StreamClient;
 pub use codes::{Again, ERROR_CODES, ERROR_REASONS, ErrorCode, ErrorReason};
-pub use endpoints::{Endpoint, Op};
+pub use endpoints::{Endpoint, Op, UploadEndpoint, UploadOp};
 pub use envelope::{Envelope, Message, code};
 pub use error::Error;
 pub use op::edit::{OutOfBounds, ScheduledDeletion, VideoEdit};

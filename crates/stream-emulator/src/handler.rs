@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::header::{CONNECTION, EXPECT, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_transport::Body;
 use stream_api::{Op, code};
@@ -47,7 +47,9 @@ pub(crate) async fn handle(
     let (head, body) = request.into_parts();
     let mut pending = Pending::new(Arc::clone(&shared.log), &head, shared.clock.now());
     let head = Request::from_parts(head, ());
-    let route = Route::of(head.method(), head.uri().path());
+    let content_type = head.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|it| it.to_str().ok());
+    let route = Route::of(head.method(), head.uri().path(), content_type);
     shared.sweep().await;
     let upload = upload_of(shared, &route);
     if let Some(upload) = &upload {

@@ -36,9 +36,10 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) fn of(method: &Method, path: &str) -> Self {
+    /// The body's type tells two operations apart that share method and path.
+    pub(crate) fn of(method: &Method, path: &str, content_type: Option<&str>) -> Self {
         if let Some(path) = path.strip_prefix(API) {
-            return Self::of_api(method, path);
+            return Self::of_api(method, path, content_type);
         }
         match path {
             "/" => return Self::Page,
@@ -69,7 +70,7 @@ impl Route {
         Self::Unknown
     }
 
-    fn of_api(method: &Method, path: &str) -> Self {
+    fn of_api(method: &Method, path: &str, content_type: Option<&str>) -> Self {
         let segments: Vec<_> = path.split('/').collect();
         if let ["", "accounts", account, "media", uid] = segments[..] {
             return if id::is_valid(uid) && !account.is_empty() {
@@ -81,7 +82,7 @@ impl Route {
                 Self::ApiUnknown
             };
         }
-        match endpoints::find(method, path) {
+        match endpoints::find_for(method, path, content_type) {
             // An account id comes back in URLs: nothing in it may need encoding.
             Found::Endpoint(_, parameters) if !parameters.iter().all(|it| is_plain(it)) => {
                 Self::ApiUnknown
@@ -133,6 +134,8 @@ fn is_plain(parameter: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use stream_api::endpoints::Carries;
+
     use super::*;
 
     #[test]
@@ -146,21 +149,32 @@ mod tests {
             "/tus/C:\\aaaaaaaaaaaaaaaaaaa",
             "/_emulator/originals/..%2f..%2fsecretsecret",
         ] {
-            assert_eq!(Route::of(&Method::HEAD, path), Route::Unknown, "{path}");
+            assert_eq!(
+                Route::of(&Method::HEAD, path, None),
+                Route::Unknown,
+                "{path}"
+            );
         }
         for path in [
             "/client/v4/accounts/a/media/..",
             "/client/v4/accounts/a%2fb/stream",
         ] {
-            assert_eq!(Route::of(&Method::GET, path), Route::ApiUnknown, "{path}");
+            assert_eq!(
+                Route::of(&Method::GET, path, None),
+                Route::ApiUnknown,
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn every_row_of_the_table_is_routed() {
         for row in endpoints::TABLE {
-            let path = format!("{API}{}", row.path_with(&["acc", "v1"]));
-            assert!(matches!(Route::of(&row.method, &path), Route::Api(op, _) if op == row.op));
+            let path = format!("{API}{}", row.path_with(&["acc", "v1", "w1"]));
+            let form = "multipart/form-data; boundary=b";
+            let content_type = (row.carries == Carries::Form).then_some(form);
+            let route = Route::of(&row.method, &path, content_type);
+            assert!(matches!(route, Route::Api(op, _) if op == row.op));
         }
     }
 }

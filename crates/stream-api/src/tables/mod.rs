@@ -1,0 +1,3 @@
+//! Tables that are read as a whole, row by row.
+
+pub(crate) mod operations;
