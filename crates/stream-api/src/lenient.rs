@@ -1,11 +1,13 @@
 //! Reading what the API really answers: a field that is not as described counts as absent.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 
 /// Any value, or `None` when it is of another type.
 pub(crate) fn option<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
@@ -19,6 +21,33 @@ where
     } else {
         T::deserialize(value).ok()
     })
+}
+
+/// As [`option`], for a field that is also written.
+pub(crate) mod any {
+    use serde::{Serialize, Serializer};
+
+    use super::{DeserializeOwned, Deserializer};
+
+    pub(crate) fn deserialize<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+    where
+        D: Deserializer<'de>,
+        T: DeserializeOwned,
+    {
+        super::option(deserializer)
+    }
+
+    #[expect(
+        clippy::ref_option,
+        reason = "serde hands out a reference to the field"
+    )]
+    pub(crate) fn serialize<S, T>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error>
+    where
+        S: Serializer,
+        T: Serialize,
+    {
+        value.serialize(serializer)
+    }
 }
 
 /// A list, empty when it is `null` or no list; elements of another type are left out.
@@ -115,6 +144,32 @@ pub(crate) mod time {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         time.and_then(super::to_text).serialize(serializer)
+    }
+}
+
+/// Fields that are not known here, verbatim. `Debug` shows their names alone: a service that has new
+/// fields may have new secrets.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Unknown(pub Map<String, Value>);
+
+impl Deref for Unknown {
+    type Target = Map<String, Value>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl DerefMut for Unknown {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl fmt::Debug for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 

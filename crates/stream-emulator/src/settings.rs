@@ -10,6 +10,7 @@ use stream_api::bounds::{
     CREATOR_CHARACTERS, MAX_DURATION_SECONDS, SCHEDULED_DELETION, THUMBNAIL_TIMESTAMP_PCT,
 };
 use stream_api::op::videos::VideoInput;
+use stream_api::op::watermarks::Watermark;
 use tus_core::{Metadata, header};
 
 const UPLOAD_CREATOR: HeaderName = HeaderName::from_static("upload-creator");
@@ -103,7 +104,8 @@ pub(crate) fn read(
                 video.upload_expiry = Some(at.ok_or_else(|| bad(key, wanted))?);
             }
             "watermark" => {
-                let profile = Map::from_iter([("uid".to_owned(), Value::from(value))]);
+                let mut profile = Watermark::default();
+                profile.uid = value;
                 video.watermark = Some(profile);
             }
             "name" => {

@@ -98,8 +98,8 @@ impl Difference {
         }
         it.deletion(video, settings);
         if let Some(profile) = &settings.watermark {
-            let has = video.watermark.as_ref().and_then(|it| it.get("uid"));
-            if has.and_then(Value::as_str) != Some(profile) {
+            let has = video.watermark.as_ref().map(|it| it.uid.as_str());
+            if has != Some(profile) {
                 // It is burnt in when the video is encoded: the video has to be uploaded anew.
                 it.fields
                     .push("watermark (cannot be added to a finished video)");

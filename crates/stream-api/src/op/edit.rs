@@ -45,6 +45,9 @@ pub struct VideoEdit {
     /// Where the thumbnail is taken, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thumbnail_timestamp_pct: Option<f64>,
+    /// The id once more, for whoever wants it checked against the address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// Until when it can be uploaded.
     #[serde(
         serialize_with = "lenient::time::serialize",
@@ -76,34 +79,48 @@ impl VideoEdit {
     /// # Errors
     /// [`OutOfBounds`] names the first field that is out of its bounds.
     pub fn check(&self) -> Result<(), OutOfBounds> {
-        let bad = |text| Err(OutOfBounds(text));
-        let creator = self.creator.as_deref().unwrap_or("");
-        if creator.chars().count() > CREATOR_CHARACTERS {
-            return bad("creator must have at most 64 characters");
-        }
+        check_creator(self.creator.as_deref())?;
         let longest = self.max_duration_seconds;
         if longest.is_some_and(|it| it != -1 && !MAX_DURATION_SECONDS.contains(&it)) {
-            return bad("maxDurationSeconds must be 1 to 36000, or -1 for unknown");
+            return Err(OutOfBounds(
+                "maxDurationSeconds must be 1 to 36000, or -1 for unknown",
+            ));
         }
-        let thumbnail = self.thumbnail_timestamp_pct;
-        if thumbnail.is_some_and(|at| !THUMBNAIL_TIMESTAMP_PCT.contains(&at)) {
-            return bad("thumbnailTimestampPct must be 0.0 to 1.0");
-        }
-        let hosts = self.allowed_origins.as_deref().unwrap_or_default();
-        let is_host = |host: &String| {
-            !host.is_empty() && !host.contains(|it: char| it == '/' || it.is_whitespace())
-        };
-        if !hosts.iter().all(is_host) {
-            return bad("allowedOrigins must be hosts without scheme and path");
-        }
-        Ok(())
+        check_thumbnail(self.thumbnail_timestamp_pct)?;
+        check_hosts(self.allowed_origins.as_deref().unwrap_or_default())
     }
+}
+
+pub(crate) fn check_creator(creator: Option<&str>) -> Result<(), OutOfBounds> {
+    if creator.unwrap_or("").chars().count() > CREATOR_CHARACTERS {
+        return Err(OutOfBounds("creator must have at most 64 characters"));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_thumbnail(at: Option<f64>) -> Result<(), OutOfBounds> {
+    if at.is_some_and(|at| !THUMBNAIL_TIMESTAMP_PCT.contains(&at)) {
+        return Err(OutOfBounds("thumbnailTimestampPct must be 0.0 to 1.0"));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_hosts(hosts: &[String]) -> Result<(), OutOfBounds> {
+    let is_host = |host: &String| {
+        !host.is_empty() && !host.contains(|it: char| it == '/' || it.is_whitespace())
+    };
+    if !hosts.iter().all(is_host) {
+        return Err(OutOfBounds(
+            "allowedOrigins must be hosts without scheme and path",
+        ));
+    }
+    Ok(())
 }
 
 /// A field that is out of its bounds, and what they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct OutOfBounds(&'static str);
+pub struct OutOfBounds(pub(crate) &'static str);
 
 impl From<OutOfBounds> for Error {
     fn from(out: OutOfBounds) -> Self {

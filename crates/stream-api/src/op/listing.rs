@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use crate::bounds::LISTED_VIDEOS;
 use crate::lenient::to_text;
+use crate::op::edit::{OutOfBounds, check_creator};
 use crate::op::videos::{Video, VideoState};
 
 /// What narrows a listing. The default is everything, newest first, up to 1,000.
@@ -26,6 +28,10 @@ pub struct ListVideos {
     pub include_counts: bool,
     /// Videos at most, 1 to 1,000. Default 1,000.
     pub limit: Option<u32>,
+    /// Recorded from this live input.
+    pub live_input_id: Option<String>,
+    /// With one of these names or ids; empty for all.
+    pub names: Vec<String>,
     /// With this in the name. Cloudflare's index follows creations slowly.
     pub search: Option<String>,
     /// In this state.
@@ -50,11 +56,34 @@ impl ListVideos {
         add("id", (!self.ids.is_empty()).then(|| self.ids.join(",")));
         add("include_counts", flag(self.include_counts));
         add("limit", self.limit.map(|limit| limit.to_string()));
+        add("live_input_id", self.live_input_id.clone());
+        add(
+            "name",
+            (!self.names.is_empty()).then(|| self.names.join(",")),
+        );
         add("search", self.search.clone());
         add("status", self.status.as_ref().map(ToString::to_string));
         add("type", self.video_type.map(|it| it.to_string()));
         add("video_name", self.video_name.clone());
         query
+    }
+
+    /// Checks the bounds.
+    ///
+    /// # Errors
+    /// [`OutOfBounds`] names the first field that is out of its bounds.
+    pub fn check(&self) -> Result<(), OutOfBounds> {
+        check_creator(self.creator.as_deref())?;
+        if self
+            .limit
+            .is_some_and(|it| !(1..=LISTED_VIDEOS).contains(&it))
+        {
+            return Err(OutOfBounds("limit must be 1 to 1000"));
+        }
+        if let Some(VideoState::Unknown(_)) = self.status {
+            return Err(OutOfBounds("status must be a state of a video"));
+        }
+        Ok(())
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::lenient;
+use crate::op::watermarks::Watermark;
 
 /// A video. Every field may be absent from an answer; what is not known here is kept in
 /// [`other`](Self::other).
@@ -116,12 +117,22 @@ pub struct Video {
         skip_serializing_if = "Option::is_none"
     )]
     pub playback: Option<Playback>,
-    /// The watermark profile, as the API describes it.
+    /// The watermark profile.
+    #[serde(with = "lenient::any", skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<Watermark>,
+    /// The video that it was clipped from.
     #[serde(
-        deserialize_with = "lenient::option",
+        alias = "clippedFromVideoUID",
+        with = "lenient::any",
         skip_serializing_if = "Option::is_none"
     )]
-    pub watermark: Option<Map<String, Value>>,
+    pub clipped_from: Option<String>,
+    /// The live input that it was recorded from.
+    #[serde(with = "lenient::any", skip_serializing_if = "Option::is_none")]
+    pub live_input: Option<String>,
+    /// The most bytes that it may have; 0 or nothing for no such bound.
+    #[serde(with = "lenient::number", skip_serializing_if = "Option::is_none")]
+    pub max_size_bytes: Option<f64>,
     /// Fields that are not known here, verbatim.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -388,7 +399,7 @@ mod tests {
     fn what_is_unknown_is_kept_and_what_is_odd_counts_as_absent() {
         let text = r#"{"uid":"a","duration":-1,"size":null,"meta":"?","creator":7,
             "created":"2024-05-01T10:00:00.123456789Z","modified":"yesterday",
-            "status":{"state":"dreaming"},"clippedFrom":"b","allowedOrigins":null}"#;
+            "status":{"state":"dreaming"},"clippedFrom":"b","mood":"blue","allowedOrigins":null}"#;
         let video = read(text);
         assert_eq!(video.duration(), None);
         assert_eq!(
@@ -397,6 +408,7 @@ mod tests {
         );
         assert!(video.created.is_some() && video.modified.is_none());
         assert_eq!(video.state(), VideoState::Unknown("dreaming".into()));
-        assert_eq!(video.other["clippedFrom"], "b");
+        assert_eq!(video.clipped_from.as_deref(), Some("b"));
+        assert_eq!(video.other["mood"], "blue");
     }
 }
