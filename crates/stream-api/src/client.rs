@@ -1,23 +1,29 @@
 //! [`StreamClient`]: the operations of one account, over any transport.
 
+mod account;
+mod live;
+mod media;
+mod videos;
+
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use http::{Request, Uri};
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::response::Parts;
+use http::{Request, StatusCode, Uri};
 use http_transport::{API_BODY_LIMIT, Body, Credentials, Origin, Transport};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::endpoints::Op;
+use crate::endpoints::{Found, Op, find_for};
 use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::lenient;
-use crate::op::edit::VideoEdit;
-use crate::op::listing::{ListVideos, VideoPage};
-use crate::op::videos::Video;
+use crate::multipart::Form;
+use crate::rate::{RateLimit, retry_after};
 
 /// Where Cloudflare's own API is.
 pub const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
@@ -76,64 +82,8 @@ impl StreamClient {
         )
     }
 
-    /// Reads one video.
-    ///
-    /// # Errors
-    /// [`Error`]; [`Error::is_not_found`] tells a video that is not there.
-    pub async fn video(&self, id: &str) -> Result<Video, Error> {
-        let envelope = self.call(Op::VideosGet, &[id], &[], None).await?;
-        envelope.result.ok_or_else(|| missing(Op::VideosGet))
-    }
-
-    /// Changes settings of one video, and answers the whole of it. Fields that the service does not
-    /// take are dropped silently there: compare the answer with what was wanted.
-    ///
-    /// # Errors
-    /// [`Error::Request`] before anything is sent, when the edit is out of [bounds](crate::bounds);
-    /// [`Error::is_not_found`] tells a video that is not there.
-    pub async fn edit_video(&self, id: &str, edit: &VideoEdit) -> Result<Video, Error> {
-        edit.check()?;
-        let body = serde_json::to_value(edit).map_err(|error| Error::Request(error.to_string()))?;
-        let envelope = self.call(Op::VideosEdit, &[id], &[], Some(&body)).await?;
-        envelope.result.ok_or_else(|| missing(Op::VideosEdit))
-    }
-
-    /// Lists videos, one answer long: newest first, up to 1,000. To go on, list once more with
-    /// [`before`](ListVideos::before) the oldest of them.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub async fn list_videos(&self, filter: &ListVideos) -> Result<VideoPage, Error> {
-        let envelope: Envelope<Vec<Video>> = self
-            .call(Op::VideosList, &[], &filter.query(), None)
-            .await?;
-        let count = |name| envelope.other.get(name).and_then(lenient::to_number);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "saturates"
-        )]
-        let count = |name| count(name).map(|count| count as u64);
-        let (total, range) = (count("total"), count("range"));
-        Ok(VideoPage {
-            videos: envelope.result.unwrap_or_default(),
-            total,
-            range,
-        })
-    }
-
-    /// Deletes one video, with everything that was made of it.
-    ///
-    /// # Errors
-    /// [`Error`]; [`Error::is_not_found`] tells a video that is not there.
-    pub async fn delete_video(&self, id: &str) -> Result<(), Error> {
-        self.call::<Value>(Op::VideosDelete, &[id], &[], None)
-            .await
-            .map(drop)
-    }
-
-    /// Carries out any operation of the table. `parameters` follow the account in its path. An empty
-    /// body of a success reads as an envelope without result.
+    /// Carries out any operation of the table that answers an envelope. `parameters` follow the account
+    /// in its path. An empty body of a success reads as an envelope without result.
     ///
     /// # Errors
     /// [`Error`]: also when the envelope says that the operation did not succeed.
@@ -144,40 +94,84 @@ impl StreamClient {
         query: &[(&str, String)],
         body: Option<&Value>,
     ) -> Result<Envelope<T>, Error> {
-        let request = self.request(op, parameters, query, body)?;
-        let (head, body) = self.transport.send(request).await?.into_parts();
-        let bytes = body.collect(API_BODY_LIMIT).await?;
-        if head.status.is_success() && bytes.is_empty() {
-            return Ok(Envelope {
-                success: true,
-                result: None,
-                ..Envelope::error(0, "")
-            });
-        }
-        if !head.status.is_success() {
-            // A failure may come from a proxy, with any body at all.
-            let envelope = serde_json::from_slice::<Envelope<Value>>(&bytes).ok();
-            return Err(refused(head.status, &head.headers, envelope));
-        }
-        let operation = op.endpoint().id;
-        let envelope: Envelope<Value> =
-            serde_json::from_slice(&bytes).map_err(|source| Error::Decode { operation, source })?;
-        if !envelope.success {
-            return Err(refused(head.status, &head.headers, Some(envelope)));
-        }
-        let result = match envelope.result {
-            None => None,
-            Some(value) => {
-                Some(T::deserialize(value).map_err(|source| Error::Decode { operation, source })?)
-            }
-        };
-        Ok(Envelope {
-            success: true,
-            errors: envelope.errors,
-            messages: envelope.messages,
-            result,
-            other: envelope.other,
+        let body = body.map(ToString::to_string);
+        let request = self.request(op, parameters, query, body.map(Payload::Json))?;
+        let (head, bytes) = self.send(request).await?;
+        read(op, &head, &bytes)
+    }
+
+    /// As [`call`](Self::call), for what carries a form.
+    ///
+    /// # Errors
+    /// [`Error`]: also when the envelope says that the operation did not succeed.
+    pub async fn call_form<T: DeserializeOwned>(
+        &self,
+        op: Op,
+        parameters: &[&str],
+        form: Form,
+    ) -> Result<Envelope<T>, Error> {
+        let request = self.request(op, parameters, &[], Some(Payload::Form(form)))?;
+        let (head, bytes) = self.send(request).await?;
+        read(op, &head, &bytes)
+    }
+
+    /// As [`call`](Self::call), for what answers a text instead of an envelope.
+    ///
+    /// # Errors
+    /// [`Error`]: also when the text is not UTF-8.
+    pub async fn call_text(&self, op: Op, parameters: &[&str]) -> Result<String, Error> {
+        let request = self.request(op, parameters, &[], None)?;
+        let (_, bytes) = self.send(request).await?;
+        String::from_utf8(bytes.into()).map_err(|source| Error::Decode {
+            operation: op.endpoint().id,
+            source: serde::de::Error::custom(source),
         })
+    }
+
+    /// The result of an operation that has one.
+    async fn result<T: DeserializeOwned>(
+        &self,
+        op: Op,
+        parameters: &[&str],
+        query: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<T, Error> {
+        let envelope = self.call(op, parameters, query, body).await?;
+        envelope.result.ok_or_else(|| missing(op))
+    }
+
+    /// The same, of what carries this as JSON.
+    async fn send_json<T: DeserializeOwned>(
+        &self,
+        op: Op,
+        parameters: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        let body = serde_json::to_value(body).map_err(|error| Error::Request(error.to_string()))?;
+        self.result(op, parameters, &[], Some(&body)).await
+    }
+
+    /// The elements of a list; a list that is `null` is empty, and so is one that is not there.
+    async fn elements<T: DeserializeOwned>(
+        &self,
+        op: Op,
+        parameters: &[&str],
+    ) -> Result<Vec<T>, Error> {
+        let envelope = self.call::<Value>(op, parameters, &[], None).await?;
+        Ok(lenient::list(envelope.result.unwrap_or_default()).unwrap_or_default())
+    }
+
+    /// An operation whose answer says nothing but that it is done.
+    async fn done(&self, op: Op, parameters: &[&str]) -> Result<(), Error> {
+        self.call::<Value>(op, parameters, &[], None)
+            .await
+            .map(drop)
+    }
+
+    /// Sends, and turns a refusal into an error.
+    async fn send(&self, request: Request<Body>) -> Result<(Parts, Bytes), Error> {
+        let answer = self.transport.send(request).await?;
+        accept(answer).await
     }
 
     fn request(
@@ -185,12 +179,27 @@ impl StreamClient {
         op: Op,
         parameters: &[&str],
         query: &[(&str, String)],
-        body: Option<&Value>,
+        payload: Option<Payload>,
     ) -> Result<Request<Body>, Error> {
         let endpoint = op.endpoint();
         let mut all = vec![self.account.as_str()];
         all.extend(parameters);
-        let mut url = format!("{}{}", self.base, endpoint.path_with(&all));
+        let path = endpoint.path_with(&all);
+        let content_type = match &payload {
+            None => None,
+            Some(Payload::Json(_)) => Some("application/json".to_owned()),
+            Some(Payload::Form(form)) => Some(form.content_type()),
+        };
+        // An id that is empty, or the name of another operation, must not lead there.
+        let leads_here = !all.iter().any(|it| matches!(*it, "." | ".."))
+            && matches!(
+                find_for(&endpoint.method, &path, content_type.as_deref()),
+                Found::Endpoint(row, _) if row.path == endpoint.path
+            );
+        if !leads_here {
+            return Err(Error::Request(format!("an id of {} is no id", endpoint.id)));
+        }
+        let mut url = format!("{}{path}", self.base);
         for (index, (name, value)) in query.iter().enumerate() {
             url.push(if index == 0 { '?' } else { '&' });
             url.push_str(name);
@@ -202,14 +211,25 @@ impl StreamClient {
         let mut request = Request::new(Body::Empty);
         *request.method_mut() = endpoint.method.clone();
         *request.uri_mut() = uri;
-        if let Some(body) = body {
-            *request.body_mut() = Body::from(body.to_string());
-            let json = http::HeaderValue::from_static("application/json");
-            request.headers_mut().insert(CONTENT_TYPE, json);
+        if let Some(content_type) = content_type {
+            let value = HeaderValue::try_from(content_type)
+                .map_err(|_| Error::Request("the form's boundary is not valid".into()))?;
+            request.headers_mut().insert(CONTENT_TYPE, value);
+        }
+        match payload {
+            None => {}
+            Some(Payload::Json(text)) => *request.body_mut() = Body::from(text),
+            Some(Payload::Form(form)) => *request.body_mut() = form.into_body(),
         }
         self.credentials.apply(&self.origin, request.headers_mut());
         Ok(request)
     }
+}
+
+/// What a request carries.
+enum Payload {
+    Form(Form),
+    Json(String),
 }
 
 impl fmt::Debug for StreamClient {
@@ -221,11 +241,49 @@ impl fmt::Debug for StreamClient {
     }
 }
 
-fn refused(
-    status: http::StatusCode,
-    headers: &HeaderMap,
-    envelope: Option<Envelope<Value>>,
-) -> Error {
+/// Reads an answer whole, and turns a refusal into an error.
+pub(crate) async fn accept(answer: http::Response<Body>) -> Result<(Parts, Bytes), Error> {
+    let (head, body) = answer.into_parts();
+    let bytes = body.collect(API_BODY_LIMIT).await?;
+    if head.status.is_success() {
+        return Ok((head, bytes));
+    }
+    // A failure may come from a proxy, with any body at all.
+    let envelope = serde_json::from_slice::<Envelope<Value>>(&bytes).ok();
+    Err(refused(head.status, &head.headers, envelope))
+}
+
+/// Reads the envelope of a success.
+fn read<T: DeserializeOwned>(op: Op, head: &Parts, bytes: &[u8]) -> Result<Envelope<T>, Error> {
+    let operation = op.endpoint().id;
+    if bytes.is_empty() {
+        return Ok(Envelope {
+            success: true,
+            result: None,
+            ..Envelope::error(0, "")
+        });
+    }
+    let envelope: Envelope<Value> =
+        serde_json::from_slice(bytes).map_err(|source| Error::Decode { operation, source })?;
+    if !envelope.success {
+        return Err(refused(head.status, &head.headers, Some(envelope)));
+    }
+    let result = match envelope.result {
+        None => None,
+        Some(value) => {
+            Some(T::deserialize(value).map_err(|source| Error::Decode { operation, source })?)
+        }
+    };
+    Ok(Envelope {
+        success: true,
+        errors: envelope.errors,
+        messages: envelope.messages,
+        result,
+        other: envelope.other,
+    })
+}
+
+fn refused(status: StatusCode, headers: &HeaderMap, envelope: Option<Envelope<Value>>) -> Error {
     let text = |name: &str| headers.get(name)?.to_str().ok();
     let (errors, messages) = envelope
         .map(|envelope| (envelope.errors, envelope.messages))
@@ -235,9 +293,8 @@ fn refused(
         errors,
         messages,
         request_id: text("cf-ray").map(str::to_owned),
-        retry_after: text(RETRY_AFTER.as_str())
-            .and_then(|seconds| seconds.trim().parse().ok())
-            .map(Duration::from_secs),
+        retry_after: retry_after(headers),
+        limit: RateLimit::of(headers),
     }
 }
 

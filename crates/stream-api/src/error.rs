@@ -6,7 +6,9 @@ use std::time::Duration;
 use http::StatusCode;
 use http_transport::TransportError;
 
+use crate::codes::{ERROR_CODES, ErrorCode};
 use crate::envelope::Message;
+use crate::rate::RateLimit;
 
 /// Why an operation failed. Its text is a lowercase fragment and names no secret.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +27,8 @@ pub enum Error {
         request_id: Option<String>,
         /// How long to wait, if the answer said so in seconds.
         retry_after: Option<Duration>,
+        /// What is left of the rate limit, if the answer said so.
+        limit: Option<RateLimit>,
     },
     /// The answer is a success that cannot be read.
     #[error("the answer to {operation} cannot be read")]
@@ -64,6 +68,12 @@ impl Error {
                 .any(|message| message.code == code),
             _ => false,
         }
+    }
+
+    /// What is known of the first of Cloudflare's codes that something is known of: cause and remedy.
+    #[must_use]
+    pub fn explained(&self) -> Option<&'static ErrorCode> {
+        ERROR_CODES.iter().find(|row| self.has_code(row.code))
     }
 
     /// Whether the thing asked for is not there.

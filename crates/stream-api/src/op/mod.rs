@@ -14,6 +14,7 @@ pub mod new_video;
 pub mod outputs;
 pub mod storage;
 pub mod tokens;
+pub mod tus_upload;
 pub mod videos;
 pub mod watermarks;
 pub mod webhook;

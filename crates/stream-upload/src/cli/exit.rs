@@ -366,6 +366,7 @@ mod tests {
                 messages: Vec::new(),
                 request_id: None,
                 retry_after: None,
+                limit: None,
             },
         };
         assert_eq!(code_of(&refused(StatusCode::FORBIDDEN)), Code::Credentials);
