@@ -79,7 +79,7 @@ impl Body {
             if (first.len() + rest.len() + data.len()) as u64 > limit {
                 return Err(too_large(limit));
             }
-            if first.is_empty() {
+            if first.is_empty() && rest.is_empty() {
                 first = data;
             } else {
                 if rest.is_empty() {
@@ -197,5 +197,36 @@ impl From<&'static [u8]> for Body {
 impl From<&'static str> for Body {
     fn from(text: &'static str) -> Self {
         Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    struct Frames(VecDeque<&'static str>);
+
+    impl HttpBody for Frames {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            let next = self.0.pop_front();
+            Poll::Ready(next.map(|text| Ok(Frame::data(text.into()))))
+        }
+    }
+
+    #[tokio::test]
+    async fn every_frame_of_a_body_is_collected() {
+        for count in 0..6 {
+            let frames = &["a", "bc", "", "def", "g", "hi"][..count];
+            let body = Body::wrap(Frames(frames.iter().copied().collect()));
+            assert_eq!(body.collect(100).await.unwrap(), frames.concat());
+        }
     }
 }
