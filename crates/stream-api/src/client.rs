@@ -294,7 +294,7 @@ fn refused(status: StatusCode, headers: &HeaderMap, envelope: Option<Envelope<Va
         messages,
         request_id: text("cf-ray").map(str::to_owned),
         retry_after: retry_after(headers),
-        limit: RateLimit::of(headers),
+        limit: RateLimit::of(headers).map(Box::new),
     }
 }
 

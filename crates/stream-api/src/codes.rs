@@ -63,6 +63,14 @@ pub const ERROR_CODES: &[ErrorCode] = &[
         again: Again::AfterRemedy,
     },
     ErrorCode {
+        code: 6103,
+        status: Some(400),
+        meaning: "the header with the credentials has not the right form",
+        cause: "X-Auth-Key holds an API token, or is cut off",
+        remedy: "send an API token as Authorization: Bearer, or a whole global key with X-Auth-Email",
+        again: Again::AfterRemedy,
+    },
+    ErrorCode {
         code: 7000,
         status: None,
         meaning: "there is no such route",
@@ -242,6 +250,21 @@ mod tests {
     fn numbers_and_words_stand_once_and_in_order() {
         assert!(ERROR_CODES.is_sorted_by(|a, b| a.code < b.code));
         assert!(ERROR_REASONS.is_sorted_by(|a, b| a.code < b.code));
+    }
+
+    #[test]
+    fn whatever_was_documented_or_seen_has_its_row() {
+        let seen = [
+            6003, 6103, 7000, 7003, 9106, 10000, 10002, 10003, 10004, 10005, 10010, 10011, 10059,
+            10060,
+        ];
+        assert!(ERROR_CODES.iter().map(|row| row.code).eq(seen));
+        assert_eq!(ERROR_REASONS.len(), 10);
+        for row in ERROR_CODES {
+            for text in [row.meaning, row.cause, row.remedy] {
+                assert!(!text.is_empty() && !text.ends_with('.'), "{}", row.code);
+            }
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub enum Error {
         /// How long to wait, if the answer said so in seconds.
         retry_after: Option<Duration>,
         /// What is left of the rate limit, if the answer said so.
-        limit: Option<RateLimit>,
+        limit: Option<Box<RateLimit>>,
     },
     /// The answer is a success that cannot be read.
     #[error("the answer to {operation} cannot be read")]

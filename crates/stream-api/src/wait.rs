@@ -96,44 +96,61 @@ impl StreamClient {
         uid: &str,
         options: &WaitOptions,
         sleep: impl Fn(Duration) -> F,
-        mut seen: impl FnMut(&Video),
+        seen: impl FnMut(&Video),
     ) -> Result<Waited, Error> {
-        let mut deadline = pin!(sleep(options.timeout));
-        let mut pause = options.first_pause.min(options.longest_pause);
-        let (mut last, mut trouble) = (None, None);
-        loop {
-            let Some(answer) = unless(deadline.as_mut(), self.video(uid)).await else {
-                break;
-            };
-            let mut longer = Duration::ZERO;
-            match answer {
-                Ok(video) => {
-                    let video = match judge(video) {
-                        Ok(ended) => return Ok(ended),
-                        Err(video) => video,
-                    };
-                    seen(&video);
-                    (last, trouble) = (Some(video), None);
-                }
-                Err(error) if passes(&error) => {
-                    longer = asked_to_wait(&error);
-                    trouble = Some(error);
-                }
-                Err(error) => return Err(error),
-            }
-            if unless(deadline.as_mut(), sleep(pause.max(longer)))
-                .await
-                .is_none()
-            {
-                break;
-            }
-            pause = pause.saturating_mul(2).min(options.longest_pause);
-        }
-        Ok(Waited::TimedOut {
-            video: last,
-            trouble,
-        })
+        wait_ready_by(|| self.video(uid), options, sleep, seen).await
     }
+}
+
+/// As [`StreamClient::wait_ready`], where `ask` asks for the video: for whoever asks for many at once.
+///
+/// # Errors
+/// As [`StreamClient::wait_ready`].
+pub async fn wait_ready_by<A, F>(
+    ask: impl Fn() -> A,
+    options: &WaitOptions,
+    sleep: impl Fn(Duration) -> F,
+    mut seen: impl FnMut(&Video),
+) -> Result<Waited, Error>
+where
+    A: Future<Output = Result<Video, Error>>,
+    F: Future<Output = ()>,
+{
+    let mut deadline = pin!(sleep(options.timeout));
+    let mut pause = options.first_pause.min(options.longest_pause);
+    let (mut last, mut trouble) = (None, None);
+    loop {
+        let Some(answer) = unless(deadline.as_mut(), ask()).await else {
+            break;
+        };
+        let mut longer = Duration::ZERO;
+        match answer {
+            Ok(video) => {
+                let video = match judge(video) {
+                    Ok(ended) => return Ok(ended),
+                    Err(video) => video,
+                };
+                seen(&video);
+                (last, trouble) = (Some(video), None);
+            }
+            Err(error) if passes(&error) => {
+                longer = asked_to_wait(&error);
+                trouble = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+        if unless(deadline.as_mut(), sleep(pause.max(longer)))
+            .await
+            .is_none()
+        {
+            break;
+        }
+        pause = pause.saturating_mul(2).min(options.longest_pause);
+    }
+    Ok(Waited::TimedOut {
+        video: last,
+        trouble,
+    })
 }
 
 /// How it ended, or the video that is still in the making.
