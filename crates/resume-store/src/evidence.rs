@@ -64,6 +64,22 @@ impl Evidence {
         })
     }
 
+    /// What a server says of a file that it answers: `validator` is what changes with the content, such as an `ETag`. Another
+    /// one means other bytes.
+    pub fn of_remote(length: u64, validator: &str) -> Self {
+        let mut digest = Sha256::new();
+        digest.update(length.to_be_bytes());
+        digest.update(validator);
+        Self {
+            device: 0,
+            inode: 0,
+            length,
+            mtime_ns: 0,
+            ctime_ns: 0,
+            samples: digest.finalize().into(),
+        }
+    }
+
     /// What `now` says about the bytes that this evidence was taken of.
     pub fn compare(&self, now: &Self) -> Resemblance {
         if self == now {

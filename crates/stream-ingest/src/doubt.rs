@@ -79,6 +79,25 @@ impl Inquiry<'_> {
         Ok(Reconciled::Absent.into())
     }
 
+    /// The video of a creation that needs no upload, such as a copy: whoever finds it has it. The oldest, should there be
+    /// several.
+    pub(crate) async fn adopt(&self) -> Result<Option<Video>, Error> {
+        let intended = self.record.created_at;
+        let since = intended
+            .checked_sub(CLOCK_SKEW)
+            .unwrap_or(SystemTime::UNIX_EPOCH);
+        for is_second in [false, true] {
+            if is_second {
+                tokio::time::sleep(self.look_again_after).await;
+            }
+            let ours = self.all(since).await?;
+            if let Some(video) = ours.into_iter().min_by_key(|video| video.created) {
+                return Ok(Some(video));
+            }
+        }
+        Ok(None)
+    }
+
     /// Removes what lost creations of an upload have left behind, now that it has ended.
     pub(crate) async fn tidy(&self) -> Result<(), Error> {
         let ours = self.record.tags.get(MEDIA_ID.as_str());
@@ -114,19 +133,15 @@ impl Inquiry<'_> {
     async fn all(&self, since: SystemTime) -> Result<Vec<Video>, Error> {
         let mut filter = ListVideos::default();
         filter.after = Some(since);
+        let mut videos = self.client.videos(filter);
         let mut ours = Vec::new();
-        loop {
-            let videos = self.client.list_videos(&filter).await?.videos;
-            let full = videos.len() >= stream_api::bounds::LISTED_VIDEOS as usize;
-            let oldest = videos.iter().filter_map(|video| video.created).min();
-            ours.extend(videos.into_iter().filter(|video| self.is_ours(video)));
-            // Newest first: the next page is what is older. `before` leaves out its own moment, which is shared by few.
-            let next = oldest.and_then(|oldest| oldest.checked_add(Duration::from_micros(1)));
-            if !full || next.is_none() || next == filter.before {
-                return Ok(ours);
+        while let Some(video) = videos.next().await {
+            let video = video?;
+            if self.is_ours(&video) {
+                ours.push(video);
             }
-            filter.before = next;
         }
+        Ok(ours)
     }
 
     fn is_ours(&self, video: &Video) -> bool {

@@ -49,7 +49,7 @@ impl Ingest {
     #[must_use]
     pub fn with_wait(self, options: WaitOptions, sink: Arc<dyn WaitSink>) -> Self {
         Self {
-            wait: Some(Wait { options, sink }),
+            wait: Some(Wait::new(options, sink)),
             ..self
         }
     }
@@ -149,7 +149,7 @@ impl Ingest {
             .map_err(JobError::Settings)?
             .with_label(job.path.to_string_lossy())
             .with_resume(job.resume)
-            .with_remember(job.source.is_none());
+            .with_remember(job.source.is_none() || job.remember);
         let handle = self.uploader.upload(source, new.clone());
         let joined = handle.join();
         tokio::pin!(joined);

@@ -20,7 +20,8 @@ use crate::wait::{Stage, last_seen, reason};
 pub struct Job {
     /// The file, or what another source is called.
     pub path: PathBuf,
-    /// What is read instead of the file, such as a pipe. It is not remembered from run to run.
+    /// What is read instead of the file, such as a pipe. It is not remembered from run to run, unless
+    /// [`remember`](Self::remember) says so.
     pub source: Option<Arc<dyn Source>>,
     /// What it is known as from run to run. Default: its canonical path.
     pub key: Option<String>,
@@ -31,6 +32,8 @@ pub struct Job {
     /// Whether a symbolic link in the file's place is followed. Default: it is. A file of a folder that was searched must not
     /// be one: somebody may have put a link to another file there since.
     pub follow_links: bool,
+    /// Whether a [source](Self::source) is remembered from run to run, by its [key](Self::key) and its evidence. Default: no.
+    pub remember: bool,
 }
 
 impl Job {
@@ -44,6 +47,7 @@ impl Job {
             settings: Arc::default(),
             resume: Resume::Continue,
             follow_links: true,
+            remember: false,
         }
     }
 
@@ -72,6 +76,12 @@ impl Job {
     #[must_use]
     pub fn with_resume(self, resume: Resume) -> Self {
         Self { resume, ..self }
+    }
+
+    /// Sets [`remember`](Self::remember).
+    #[must_use]
+    pub fn with_remember(self, remember: bool) -> Self {
+        Self { remember, ..self }
     }
 
     /// Sets [`follow_links`](Self::follow_links).

@@ -1,9 +1,12 @@
 //! [`VideoSettings`]: what is told about a video when it is created.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::{SignedDuration, Timestamp};
+use stream_api::op::direct_upload::NewDirectUpload;
+use stream_api::op::new_video::NewVideo;
+use stream_api::op::tus_upload::NewTusUpload;
 use tus_core::Metadata;
 
 use crate::limits::{MAX_CREATOR_CHARS, MAX_DURATION_SECONDS, SCHEDULED_DELETION_DAYS};
@@ -175,6 +178,86 @@ impl VideoSettings {
         Ok(headers)
     }
 
+    /// The settings of a copy. `file_name` is the name of a video that was given none.
+    ///
+    /// # Errors
+    /// [`SettingsError::NotOfCopy`] for what a copy does not take, and whatever [`check`](Self::check) finds.
+    pub fn copy_settings(
+        &self,
+        file_name: &str,
+        now: Timestamp,
+    ) -> Result<NewVideo, SettingsError> {
+        if self.max_duration.is_some() {
+            return Err(SettingsError::NotOfCopy("maximum duration"));
+        }
+        if self.expiry.is_some() {
+            return Err(SettingsError::NotOfCopy("expiry"));
+        }
+        self.new_video(Some(file_name), now)
+    }
+
+    /// A one-time URL for a form, below 200 MB: [`StreamClient::create_direct_upload`](stream_api::StreamClient::create_direct_upload)
+    /// makes it.
+    ///
+    /// # Errors
+    /// [`SettingsError::NoMaxDuration`] without a longest duration, and whatever [`check`](Self::check) finds.
+    pub fn direct_upload(&self, now: Timestamp) -> Result<NewDirectUpload, SettingsError> {
+        let limit = self.max_duration.ok_or(SettingsError::NoMaxDuration)?;
+        let seconds = u32::try_from(limit.as_secs()).map_err(|_| SettingsError::MaxDuration)?;
+        let mut new = NewDirectUpload::new(seconds);
+        new.expiry = self.expiry.map(SystemTime::from);
+        new.video = self.new_video(None, now)?;
+        Ok(new)
+    }
+
+    /// A one-time URL for tus, for a file of `length` bytes that somebody without a token uploads:
+    /// [`StreamClient::create_tus_upload`](stream_api::StreamClient::create_tus_upload) makes it. Without a longest duration it
+    /// reserves four hours.
+    ///
+    /// # Errors
+    /// Whatever [`check`](Self::check) finds.
+    pub fn direct_tus_upload(
+        &self,
+        length: u64,
+        now: Timestamp,
+    ) -> Result<NewTusUpload, SettingsError> {
+        let mut new = NewTusUpload::new(length);
+        new.direct_user = true;
+        if let Some(limit) = self.max_duration {
+            let seconds = u32::try_from(limit.as_secs()).map_err(|_| SettingsError::MaxDuration)?;
+            new.max_duration_seconds = Some(seconds);
+        }
+        new.expiry = self.expiry.map(SystemTime::from);
+        new.video = self.new_video(None, now)?;
+        Ok(new)
+    }
+
+    fn new_video(
+        &self,
+        file_name: Option<&str>,
+        now: Timestamp,
+    ) -> Result<NewVideo, SettingsError> {
+        self.check(now)?;
+        let mut video = NewVideo::default();
+        if let Some(name) = self.name.as_deref().or(file_name) {
+            video = video.with_name(name);
+        }
+        for (key, value) in &self.meta {
+            video.meta.insert(key.clone(), value.clone().into());
+        }
+        video.creator.clone_from(&self.creator);
+        video.require_signed_urls = self.require_signed_urls;
+        video.allowed_origins.clone_from(&self.allowed_origins);
+        video.thumbnail_timestamp_pct = self.thumbnail_pct;
+        if let Some(deletion) = self.scheduled_deletion {
+            video.scheduled_deletion = Some(deletion.at(now)?.into());
+        }
+        if let Some(watermark) = &self.watermark {
+            video = video.with_watermark(watermark);
+        }
+        Ok(video)
+    }
+
     /// What the settings are known as from run to run: the same for the same command, whatever the time, and wherever the file
     /// was moved.
     #[must_use]
@@ -223,6 +306,14 @@ pub enum SettingsError {
     /// The longest duration is out of bounds.
     #[error("the longest video duration must lie between 1 s and {MAX_DURATION_SECONDS} s")]
     MaxDuration,
+    /// A form upload wants a longest duration.
+    #[error(
+        "a one-time URL for a form needs a longest video duration: that much of the storage is reserved"
+    )]
+    NoMaxDuration,
+    /// A copy does not take this setting.
+    #[error("a copy takes no {0}")]
+    NotOfCopy(&'static str),
     /// The deletion is too soon or too late.
     #[error("a scheduled deletion must lie 30 to 1096 days after creation")]
     ScheduledDeletion,

@@ -9,6 +9,7 @@ use stream_api::{StreamClient, Video, VideoState, WaitOptions, Waited};
 use tokio_util::sync::CancellationToken;
 use tus_engine::UploadError;
 
+use crate::ask::Desk;
 use crate::job::{JobError, Uploaded, media_id};
 
 /// Hears of videos that are waited for. Called by the task that waits: it should return soon.
@@ -22,11 +23,21 @@ pub trait WaitSink: Send + Sync {
 /// How long videos are waited for, and who hears of it.
 #[derive(Clone)]
 pub(crate) struct Wait {
-    pub(crate) options: WaitOptions,
-    pub(crate) sink: Arc<dyn WaitSink>,
+    options: WaitOptions,
+    sink: Arc<dyn WaitSink>,
+    desk: Desk,
 }
 
 impl Wait {
+    pub(crate) fn new(options: WaitOptions, sink: Arc<dyn WaitSink>) -> Self {
+        let desk = Desk::default();
+        Self {
+            options,
+            sink,
+            desk,
+        }
+    }
+
     /// Waits for one video. Returns for how long.
     pub(crate) async fn until_ready(
         &self,
@@ -35,14 +46,27 @@ impl Wait {
         uploaded: &Uploaded,
         cancel: &CancellationToken,
     ) -> Result<Duration, JobError> {
-        let begun = Instant::now();
-        let uid = media_id(&uploaded.report);
         self.sink.uploaded(path, uploaded);
+        let uid = media_id(&uploaded.report);
+        self.watch(account, path, uid, cancel).await
+    }
+
+    /// The same, of a video that is known by its id.
+    pub(crate) async fn watch(
+        &self,
+        account: &StreamClient,
+        path: &Path,
+        uid: &str,
+        cancel: &CancellationToken,
+    ) -> Result<Duration, JobError> {
+        let begun = Instant::now();
         let seen = |video: &Video| self.sink.waiting(path, video);
+        let seat = self.desk.sit();
+        let ask = || seat.video(account, uid);
         let ended = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(UploadError::Cancelled.into()),
-            ended = account.wait_ready(uid, &self.options, tokio::time::sleep, seen) => ended,
+            ended = stream_api::wait_ready_by(ask, &self.options, tokio::time::sleep, seen) => ended,
         };
         let uid = uid.to_owned();
         match ended {
