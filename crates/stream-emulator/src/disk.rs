@@ -5,6 +5,7 @@
 //!   lock             held by the server that uses the directory
 //!   blobs/<id>       bytes
 //!   uploads/<id>.json, videos/<id>.json
+//!   keys/, …         what accounts hold besides videos, as <account>~<id>.json
 //!   expired/<id>.json uploads without a byte, that only say that they expired
 //!   clock.json       how far the clock was put forward, if it was
 //! ```
@@ -34,6 +35,8 @@ pub(crate) struct Disk {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
     Expired,
+    /// What an account holds besides videos, by the name of its folder.
+    Group(&'static str),
     Upload,
     Video,
 }
@@ -42,6 +45,7 @@ impl Kind {
     fn directory(self) -> &'static str {
         match self {
             Self::Expired => "expired",
+            Self::Group(name) => name,
             Self::Upload => "uploads",
             Self::Video => "videos",
         }
@@ -78,6 +82,11 @@ impl Disk {
             root: root.to_owned(),
             _lock: lock,
         })
+    }
+
+    /// Makes the folder of a kind, if it is not there.
+    pub(crate) fn make(&self, kind: Kind) -> io::Result<()> {
+        make_directory(&self.root.join(kind.directory()))
     }
 
     /// Where the bytes of `id` are.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_transport::Body;
-use stream_api::{Op, code};
+use stream_api::code;
 use tus_core::Meaning;
 use tus_core::server::requested_method;
 
@@ -17,11 +17,10 @@ use crate::fault::{self, Fault, Subject};
 use crate::guard;
 use crate::limits::Passed;
 use crate::log::Pending;
-use crate::op;
+use crate::op::{self, Call};
 use crate::own;
 use crate::route::Route;
 use crate::server::Shared;
-use crate::stream_path;
 use crate::tus::{self, Outcome};
 use crate::upload::{Place, Upload};
 
@@ -193,7 +192,8 @@ async fn dispatch(
             tus::on_upload_url(shared, upload, head, body).await?
         }
         Route::Api(operation, parameters) => {
-            api(shared, *operation, parameters, head, body, &base).await?
+            let call = Call::new(shared, *operation, parameters, head, body, &base);
+            op::answer(call).await?
         }
         Route::Own(own) => own::answer(shared, own, head, body, &base).await,
         Route::ApiMethod => answer::failure(
@@ -206,32 +206,6 @@ async fn dispatch(
     };
     answer.headers_mut().extend(rate);
     Ok(answer)
-}
-
-async fn api(
-    shared: &Arc<Shared>,
-    operation: Op,
-    parameters: &[String],
-    head: &Request<()>,
-    body: &mut Option<Body>,
-    base: &str,
-) -> Outcome {
-    let account = parameters.first().map_or("", String::as_str);
-    let uid = parameters.get(1).map_or("", String::as_str);
-    Ok(match operation {
-        Op::VideosCreateTus => {
-            return stream_path::create(shared, account, head, body, base).await;
-        }
-        Op::VideosList => op::list::list(shared, account, head.uri().query(), base),
-        Op::VideosGet => op::videos::get(shared, account, uid, base),
-        Op::VideosEdit => op::edit::edit(shared, account, uid, body, base).await,
-        Op::VideosDelete => op::videos::delete(shared, account, uid).await,
-        _ => answer::failure(
-            StatusCode::NOT_IMPLEMENTED,
-            code::BAD_REQUEST,
-            "the emulator has no such operation yet",
-        ),
-    })
 }
 
 fn page(base: &str) -> String {

@@ -59,6 +59,7 @@ mod disk;
 mod entry;
 mod expiry;
 mod fault;
+mod form;
 mod guard;
 mod handle;
 mod handler;

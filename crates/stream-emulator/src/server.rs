@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use tus_core::server::Server;
 use tus_core::{ChecksumAlgorithm, Extension, Extensions, ServerCapabilities};
 
-use crate::account::Videos;
+use crate::account::{Account, Videos};
 use crate::body::Sent;
 use crate::builder::Options;
 use crate::clock::Clock;
@@ -45,6 +45,8 @@ pub(crate) struct Shared {
     pub(crate) stream: Server,
     pub(crate) uploads: Uploads,
     pub(crate) videos: Videos,
+    /// What accounts hold besides videos.
+    pub(crate) account: Account,
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
     pub(crate) gate: Gate,
@@ -124,6 +126,7 @@ impl Shared {
             stream: stream_rules(&options),
             uploads,
             videos: Videos::new(options.encoding, entries),
+            account: Account::load(disk.as_ref())?,
             clock,
             faults: Faults::new(options.faults.clone()),
             gate: Gate::default(),

@@ -1,57 +1,32 @@
 //! `POST …/stream/{uid}`: settings of a video are changed.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::StatusCode;
-use http_transport::{Body, TUS_BODY_LIMIT};
-use serde_json::Value;
 use stream_api::bounds::SCHEDULED_DELETION;
-use stream_api::{Envelope, Message, ScheduledDeletion, Video, VideoEdit, code};
+use stream_api::{ScheduledDeletion, Video, VideoEdit};
 
-use crate::answer::{self, Answer};
-use crate::op::videos;
+use crate::op::{Answered, Call, refuse, videos};
 use crate::server::Shared;
 
 /// Changes what the body names, and answers the whole video. Fields that are not known are dropped
 /// silently, as measured on Stream; a `null` changes nothing, except that it calls a deletion off.
-pub(crate) async fn edit(
-    shared: &Arc<Shared>,
-    account: &str,
-    uid: &str,
-    body: &mut Option<Body>,
-    base: &str,
-) -> Answer {
-    if shared.videos.entry(account, uid).is_none() {
-        return answer::not_found();
-    }
-    let body = body.take().unwrap_or_default();
-    let Ok(bytes) = body.collect(TUS_BODY_LIMIT).await else {
-        return answer::bad_request("the body did not come, or is too long");
-    };
-    let edit: VideoEdit = match serde_json::from_slice(&bytes) {
-        Ok(edit) => edit,
-        Err(error) => return undecodable(&error),
-    };
+pub(crate) async fn edit(call: &Call<'_>) -> Answered {
+    let uid = call.video()?.video.uid;
+    let edit: VideoEdit = call.json().await?;
     if let Err(error) = edit.check() {
-        return answer::bad_request(error.to_string());
+        return refuse(error.to_string());
     }
-    let (saver, id, now) = (Arc::clone(shared), uid.to_owned(), shared.clock.now());
-    let change = move || {
-        saver.videos.change(&id, saver.disk.as_ref(), |video| {
+    let (id, now) = (uid.clone(), call.now());
+    let change = move |shared: &Shared| {
+        shared.videos.change(&id, shared.disk.as_ref(), |video| {
             apply(edit, video, now)?;
             video.modified = Some(now);
             Ok::<_, &'static str>(())
         })
     };
-    match tokio::task::spawn_blocking(change).await {
-        Ok(Ok(Ok(()))) => videos::get(shared, account, uid, base),
-        Ok(Ok(Err(text))) => answer::bad_request(text),
-        _ => answer::failure(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            code::BAD_REQUEST,
-            "the video cannot be saved",
-        ),
+    match call.blocking(change).await? {
+        Ok(()) => Ok(videos::get(call.shared, call.account(), &uid, call.base)),
+        Err(text) => refuse(text),
     }
 }
 
@@ -94,12 +69,4 @@ fn replace<T>(field: &mut Option<T>, wish: Option<T>) {
     if wish.is_some() {
         *field = wish;
     }
-}
-
-fn undecodable(error: &serde_json::Error) -> Answer {
-    let mut envelope = Envelope::<Value>::error(code::DECODING, "Decoding Error");
-    envelope
-        .messages
-        .push(Message::new(code::DECODING, error.to_string()));
-    answer::json(StatusCode::BAD_REQUEST, &envelope)
 }
