@@ -3,8 +3,10 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http_transport::Transport;
 use tus_core::{ChunkRule, Extensions};
 
 use crate::blob::Blobs;
@@ -12,6 +14,7 @@ use crate::fault::FaultPlan;
 use crate::handle::EmulatorHandle;
 use crate::hypotheses::Hypotheses;
 use crate::limits::Limits;
+use crate::outbound::Outbound;
 use crate::server;
 
 /// Stream's chunk rule, in bytes. The last chunk of an upload is exempt from minimum and multiple.
@@ -75,6 +78,7 @@ pub(crate) struct Options {
     pub(crate) encoding: Encoding,
     pub(crate) hypotheses: Hypotheses,
     pub(crate) limits: Limits,
+    pub(crate) outbound: Outbound,
     pub(crate) upload_expiry: Duration,
     pub(crate) body_idle: Duration,
     pub(crate) head_timeout: Duration,
@@ -98,6 +102,7 @@ impl Default for Options {
             encoding: Encoding::After(Duration::ZERO),
             hypotheses: Hypotheses::default(),
             limits: Limits::default(),
+            outbound: Outbound::default(),
             upload_expiry: Duration::from_secs(24 * 60 * 60),
             body_idle: Duration::from_secs(20),
             head_timeout: Duration::from_secs(10),
@@ -197,6 +202,13 @@ impl EmulatorBuilder {
     /// also [`EmulatorHandle::set_limits`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
+        self
+    }
+
+    /// The way out, for what is fetched (watermarks, audio tracks, videos from a URL) and for webhooks. Default:
+    /// none; then nothing is fetched, and no webhook arrives.
+    pub fn outbound(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.options.outbound = Outbound::new(transport);
         self
     }
 

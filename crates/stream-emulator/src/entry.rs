@@ -95,6 +95,14 @@ impl Entry {
         seconds.unwrap_or(0.0).max(0.0)
     }
 
+    /// When it is, or was, encoded; `None` where that does not go by the clock, or it is not uploaded.
+    pub(crate) fn encoded_at(&self, encoding: Encoding) -> Option<SystemTime> {
+        match encoding {
+            Encoding::After(time) => self.video.uploaded?.checked_add(time),
+            Encoding::NoVideo | Encoding::Steps => None,
+        }
+    }
+
     /// The state, and the part that is encoded, 0 to 1.
     pub(crate) fn progress(&self, encoding: Encoding, now: SystemTime) -> (VideoState, f64) {
         let Some(uploaded) = self.video.uploaded else {

@@ -43,6 +43,7 @@ impl Shared {
             tracing::warn!(%error, "the clock cannot be saved");
         }
         self.sweep().await;
+        self.videos.changed();
     }
 
     /// Blocking where there is a disk.

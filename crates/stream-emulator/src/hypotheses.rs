@@ -37,6 +37,11 @@ pub struct Hypotheses {
     /// The answer to HEAD and PATCH at a one-time URL whose upload is complete. Default 403; 200 for
     /// a URL that goes on telling the offset.
     pub used_one_time_status: StatusCode,
+    /// How long after a webhook was not reached it is told again. Each further time it is twice as long. Default
+    /// one minute.
+    pub webhook_first_retry: Duration,
+    /// How often a webhook is told again that was not reached. Default 5.
+    pub webhook_retries: u32,
 }
 
 impl Default for Hypotheses {
@@ -52,6 +57,8 @@ impl Default for Hypotheses {
             tells_expiry: false,
             uploads_are_rated: false,
             used_one_time_status: StatusCode::FORBIDDEN,
+            webhook_first_retry: Duration::from_secs(60),
+            webhook_retries: 5,
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::handler::{self, Cut};
 use crate::hypotheses::Hypotheses;
 use crate::limits::{Gate, Limits};
 use crate::log::Log;
+use crate::notify;
 use crate::upload::{Stored, Uploads};
 
 const HEAD_BYTES: usize = 64 * 1024;
@@ -188,7 +189,9 @@ pub(crate) async fn start(options: Options) -> io::Result<EmulatorHandle> {
     }
     tracing::debug!(%address, "the emulator listens");
     let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
-    Ok(EmulatorHandle::new(shared, address, accepting))
+    let handle = EmulatorHandle::new(Arc::clone(&shared), address, accepting);
+    tokio::spawn(notify::run(shared, handle.url()));
+    Ok(handle)
 }
 
 /// Accepts until it is told to stop, then waits for the connections.

@@ -301,7 +301,11 @@ impl Shared {
     /// Forgets a video, durably.
     pub(crate) async fn forget_video(self: &Arc<Self>, uid: &str) {
         let (shared, uid) = (Arc::clone(self), uid.to_owned());
-        let removal = move || shared.videos.remove(&uid, shared.disk.as_ref());
+        let removal = move || {
+            let disk = shared.disk.as_ref();
+            shared.account.forget_video(&uid, disk)?;
+            shared.videos.remove(&uid, disk)
+        };
         if let Ok(Err(error)) = tokio::task::spawn_blocking(removal).await {
             tracing::warn!(%error, "the state of a video cannot be removed");
         }

@@ -119,6 +119,49 @@ impl<T: Clone + Serialize + DeserializeOwned> Group<T> {
         Ok(Some(result))
     }
 
+    /// Changes a value, which begins as the default where there is none. Where `change` refuses, nothing is
+    /// changed, whatever it did.
+    ///
+    /// # Errors
+    /// What saving came back with; then nothing has changed.
+    pub(crate) fn change_or_make<R, E>(
+        &self,
+        account: &str,
+        id: &str,
+        disk: Option<&Disk>,
+        change: impl FnOnce(&mut T) -> Result<R, E>,
+    ) -> io::Result<Result<R, E>>
+    where
+        T: Default,
+    {
+        let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut value = self.get(account, id).unwrap_or_default();
+        let result = change(&mut value);
+        if result.is_ok() {
+            self.save(account, id, &value, disk)?;
+            self.lock().insert(key(account, id), value);
+        }
+        Ok(result)
+    }
+
+    /// Forgets all values whose id is meant.
+    ///
+    /// # Errors
+    /// What removing a file came back with; then some may be left.
+    pub(crate) fn remove_all(
+        &self,
+        disk: Option<&Disk>,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> io::Result<()> {
+        let all = self.lock();
+        let meant: Vec<_> = all.keys().filter(|(_, id)| is_meant(id)).cloned().collect();
+        drop(all);
+        for (account, id) in meant {
+            self.remove(&account, &id, disk)?;
+        }
+        Ok(())
+    }
+
     /// Forgets a value, and returns it.
     ///
     /// # Errors

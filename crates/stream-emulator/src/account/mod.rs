@@ -3,29 +3,68 @@
 //! Videos have a life of their own ([`Videos`]). Everything else that an account holds is a [`Group`]: values by
 //! account and id, each in a JSON file of its own where there is a disk.
 
+pub(crate) mod audio;
+pub(crate) mod captions;
 mod group;
 pub(crate) mod keys;
+pub(crate) mod live;
 mod videos;
+pub(crate) mod watermarks;
+pub(crate) mod webhook;
 
 use std::io;
 
 pub(crate) use group::Group;
 pub(crate) use videos::Videos;
 
-use crate::disk::Disk;
+use audio::AudioTrack;
+use captions::Caption;
 use keys::Keys;
+use live::LiveInput;
+use watermarks::Watermark;
+use webhook::{Notice, Webhook};
+
+use crate::disk::Disk;
 
 /// What accounts hold besides videos.
 #[derive(Debug)]
 pub(crate) struct Account {
+    /// Additional audio tracks, by video.
+    pub(crate) audio: Group<Vec<AudioTrack>>,
+    /// By `{video}_{language}`.
+    pub(crate) captions: Group<Caption>,
     pub(crate) keys: Keys,
+    pub(crate) live_inputs: Group<LiveInput>,
+    /// What a webhook is told, by video.
+    pub(crate) notices: Group<Notice>,
+    pub(crate) watermarks: Group<Watermark>,
+    /// One per account, at [`webhook::ID`].
+    pub(crate) webhooks: Group<Webhook>,
 }
 
 impl Account {
     /// Reads what a data directory holds. Blocking.
     pub(crate) fn load(disk: Option<&Disk>) -> io::Result<Self> {
         Ok(Self {
+            audio: Group::load("audio", disk)?,
+            captions: Group::load("captions", disk)?,
             keys: Keys::load(disk)?,
+            live_inputs: Group::load("live-inputs", disk)?,
+            notices: Group::load("notices", disk)?,
+            watermarks: Group::load("watermarks", disk)?,
+            webhooks: Group::load("webhooks", disk)?,
         })
+    }
+
+    /// Forgets what belongs to a video that is no more. Blocking where there is a disk.
+    ///
+    /// # Errors
+    /// What removing a file came back with; then some may be left.
+    pub(crate) fn forget_video(&self, uid: &str, disk: Option<&Disk>) -> io::Result<()> {
+        let caption = format!("{uid}_");
+        self.audio.remove_all(disk, |id| id == uid)?;
+        self.captions
+            .remove_all(disk, |id| id.starts_with(&caption))?;
+        self.notices.remove_all(disk, |id| id == uid)
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use stream_api::{Video, VideoState};
+use tokio::sync::Notify;
 
 use crate::answer::Answer;
 use crate::builder::Encoding;
@@ -20,6 +21,8 @@ pub(crate) struct Videos {
     all: Mutex<All>,
     /// Held while a change is made and saved.
     saving: Mutex<()>,
+    /// Something about a video is not what it was.
+    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -65,7 +68,18 @@ impl Videos {
             encoding,
             all: Mutex::new(all),
             saving: Mutex::default(),
+            changed: Notify::new(),
         }
+    }
+
+    /// Wakes whoever waits for a change.
+    pub(crate) fn changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Comes back when something has changed since the last time. For one waiting task only.
+    pub(crate) async fn wait_for_change(&self) {
+        self.changed.notified().await;
     }
 
     /// Adds a video, if the limits allow it. Blocking where there is a disk.
@@ -92,6 +106,7 @@ impl Videos {
         if saved.is_err() {
             self.lock().entries.remove(uid);
         }
+        self.changed();
         saved.map(Ok)
     }
 
@@ -120,6 +135,7 @@ impl Videos {
         if let Some(disk) = disk {
             disk.save(Kind::Video, uid, &entry)?;
         }
+        self.changed();
         Ok(Ok(()))
     }
 
@@ -137,6 +153,9 @@ impl Videos {
         let video = entry.view(self.encoding, base, now);
         if entry.video.uploaded.is_some() {
             entry.looks = entry.looks.saturating_add(1);
+            if self.encoding == Encoding::Steps {
+                self.changed();
+            }
         }
         Some(video)
     }
