@@ -163,6 +163,12 @@ impl Blob {
     pub(crate) fn append_blob(&mut self, other: &Self) -> io::Result<()> {
         match (&mut *self, other) {
             (Self::Memory(bytes), Self::Memory(more)) => bytes.extend_from_slice(more),
+            (Self::Digest { len: 0, .. }, Self::Digest { len, state }) => {
+                *self = Self::Digest {
+                    len: *len,
+                    state: state.clone(),
+                };
+            }
             (Self::File { .. }, Self::File { path, len, .. }) => {
                 let mut source = File::open(path)?.take(*len);
                 // On Linux the kernel copies; nothing passes through here.
@@ -186,6 +192,27 @@ impl Blob {
                 let mut bytes = Vec::new();
                 File::open(path)?.take(*len).read_to_end(&mut bytes)?;
                 Ok(Some(bytes))
+            }
+        }
+    }
+
+    /// Up to `wanted` bytes from `offset` on; none where only a digest is kept.
+    pub(crate) fn piece(&self, offset: u64, wanted: usize) -> io::Result<Vec<u8>> {
+        let left = usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX);
+        let wanted = wanted.min(left);
+        match self {
+            Self::Memory(bytes) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let piece = bytes.get(start..).and_then(|rest| rest.get(..wanted));
+                Ok(piece.unwrap_or_default().to_vec())
+            }
+            Self::Digest { .. } => Ok(Vec::new()),
+            Self::File { path, .. } => {
+                let mut file = File::open(path)?;
+                file.seek(SeekFrom::Start(offset))?;
+                let mut piece = vec![0; wanted];
+                file.read_exact(&mut piece)?;
+                Ok(piece)
             }
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_transport::Transport;
+use stream_api::bounds::FORM_FILE_BYTES;
 use tus_core::{ChunkRule, Extensions};
 
 use crate::blob::Blobs;
@@ -85,6 +86,9 @@ pub(crate) struct Options {
     pub(crate) drain: Duration,
     pub(crate) connections: usize,
     pub(crate) faults: FaultPlan,
+    pub(crate) judge_media: bool,
+    pub(crate) form_bytes: u64,
+    pub(crate) ffmpeg: bool,
 }
 
 impl Default for Options {
@@ -109,6 +113,9 @@ impl Default for Options {
             drain: Duration::from_secs(10),
             connections: 1024,
             faults: FaultPlan::default(),
+            judge_media: false,
+            form_bytes: FORM_FILE_BYTES,
+            ffmpeg: true,
         }
     }
 }
@@ -245,6 +252,32 @@ impl EmulatorBuilder {
     /// What goes wrong from the start. Default: nothing. See also [`EmulatorHandle::faults`].
     pub fn faults(mut self, plan: FaultPlan) -> Self {
         self.options.faults = plan;
+        self
+    }
+
+    /// Whether a file that is no video, or a damaged one, ends in `error` with `ERR_NON_VIDEO` or
+    /// `ERR_MALFORMED_VIDEO`, as with Stream. Default false: most tests of uploads send what is at hand,
+    /// and want it to become ready. Whatever it is, duration and picture are told where the file tells
+    /// them, and a video beyond its `maxDurationSeconds` fails.
+    ///
+    /// Nothing is looked at with [`Blobs::Digest`], which keeps no bytes.
+    pub fn judge_media(mut self, judge: bool) -> Self {
+        self.options.judge_media = judge;
+        self
+    }
+
+    /// Bytes that a file in a form stays below. Default 200,000,000
+    /// (<https://developers.cloudflare.com/stream/uploading-videos/upload-video-file/>).
+    pub fn form_bytes(mut self, bytes: u64) -> Self {
+        self.options.form_bytes = bytes;
+        self
+    }
+
+    /// Whether `ffmpeg` is used where it is in the path: for clips, thumbnails, manifests and downloads
+    /// made of the original. Without it a clip has all bytes of its video, and what cannot be made is
+    /// answered with 404. Default true.
+    pub fn ffmpeg(mut self, wanted: bool) -> Self {
+        self.options.ffmpeg = wanted;
         self
     }
 

@@ -7,6 +7,7 @@
 //!   uploads/<id>.json, videos/<id>.json
 //!   keys/, …         what accounts hold besides videos, as <account>~<id>.json
 //!   expired/<id>.json uploads without a byte, that only say that they expired
+//!   made/<id>/       what ffmpeg made of a video; can be made again
 //!   clock.json       how far the clock was put forward, if it was
 //! ```
 //!
@@ -93,6 +94,12 @@ impl Disk {
     pub(crate) fn blob_path(&self, id: &str) -> PathBuf {
         debug_assert!(id::is_valid(id));
         self.root.join("blobs").join(id)
+    }
+
+    /// Where what was made of the video `id` is.
+    pub(crate) fn made(&self, id: &str) -> PathBuf {
+        debug_assert!(id::is_valid(id));
+        self.root.join("made").join(id)
     }
 
     /// Makes an empty file for the bytes of `id`.

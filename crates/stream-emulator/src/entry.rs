@@ -4,9 +4,45 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use stream_api::op::videos::Playback;
-use stream_api::{Video, VideoState};
+use stream_api::{SourceUrl, Video, VideoState};
 
 use crate::builder::Encoding;
+
+/// Why a video came to nothing: `status.errorReasonCode` and `errorReasonText`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    pub(crate) code: String,
+    pub(crate) text: String,
+}
+
+impl Failure {
+    pub(crate) fn new(code: &str, text: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            text: text.into(),
+        }
+    }
+
+    /// `ERR_NON_VIDEO`.
+    pub(crate) fn no_video() -> Self {
+        let text = "The file was not recognized as a valid video file.";
+        Self::new("ERR_NON_VIDEO", text)
+    }
+}
+
+/// What this server has to do for a video by itself. Taken up again after a restart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Work {
+    /// Its bytes are a part of those of another video.
+    Clip {
+        from: String,
+        start_seconds: u32,
+        end_seconds: u32,
+    },
+    /// Its bytes are behind a URL.
+    Fetch { url: SourceUrl },
+}
 
 /// One video as it is kept. Its state is not: that follows from when it was uploaded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -16,6 +52,18 @@ pub(crate) struct Entry {
     /// The key of its upload.
     pub(crate) upload: String,
     pub(crate) video: Video,
+    /// Why it came to nothing, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failure: Option<Failure>,
+    /// What this server still has to do before the video counts as uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) work: Option<Work>,
+    /// The media type of its bytes, where they were understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) media_type: Option<String>,
+    /// Whether its bytes have sound; `None` where they were not understood.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) has_sound: Option<bool>,
     /// How often it was looked at since it was uploaded.
     #[serde(skip)]
     pub(crate) looks: u32,
@@ -28,7 +76,20 @@ impl Entry {
             account,
             upload,
             video,
+            failure: None,
+            work: None,
+            media_type: None,
+            has_sound: None,
             looks: 0,
+        }
+    }
+
+    /// As [`new`](Self::new), for a video whose bytes this server gets by itself.
+    pub(crate) fn with_work(account: String, video: Video, work: Work) -> Self {
+        let upload = video.uid.clone();
+        Self {
+            work: Some(work),
+            ..Self::new(account, upload, video)
         }
     }
 
@@ -46,9 +107,9 @@ impl Entry {
             .contains(&state)
             .then(|| "encoding".to_owned());
         if state == VideoState::Error {
-            "ERR_NON_VIDEO".clone_into(&mut status.error_reason_code);
-            "The file was not recognized as a valid video file."
-                .clone_into(&mut status.error_reason_text);
+            let failure = self.failure.clone().unwrap_or_else(Failure::no_video);
+            status.error_reason_code = failure.code;
+            status.error_reason_text = failure.text;
         }
         let ready = state == VideoState::Ready;
         status.state = state;
@@ -74,7 +135,7 @@ impl Entry {
     pub(crate) fn expiry(&self) -> Option<SystemTime> {
         self.video
             .upload_expiry
-            .filter(|_| self.video.uploaded.is_none())
+            .filter(|_| self.video.uploaded.is_none() && self.failure.is_none())
     }
 
     #[expect(
@@ -86,8 +147,11 @@ impl Entry {
         self.video.size.unwrap_or(0.0) as u64
     }
 
-    /// Of an unfinished upload, what is reserved for it.
+    /// Of an unfinished upload, what is reserved for it. What failed takes nothing.
     pub(crate) fn seconds(&self) -> f64 {
+        if self.failure.is_some() {
+            return 0.0;
+        }
         let seconds = match self.video.uploaded {
             None => self.video.max_duration_seconds,
             Some(_) => self.video.duration_seconds,
@@ -103,10 +167,23 @@ impl Entry {
         }
     }
 
+    /// Whether it can be played now.
+    pub(crate) fn is_ready(&self, encoding: Encoding, now: SystemTime) -> bool {
+        self.progress(encoding, now).0 == VideoState::Ready
+    }
+
     /// The state, and the part that is encoded, 0 to 1.
     pub(crate) fn progress(&self, encoding: Encoding, now: SystemTime) -> (VideoState, f64) {
+        if self.failure.is_some() {
+            return (VideoState::Error, 0.0);
+        }
         let Some(uploaded) = self.video.uploaded else {
-            return (VideoState::PendingUpload, 0.0);
+            let state = match self.work {
+                None => VideoState::PendingUpload,
+                Some(Work::Clip { .. }) => VideoState::Queued,
+                Some(Work::Fetch { .. }) => VideoState::Downloading,
+            };
+            return (state, 0.0);
         };
         let done = match encoding {
             Encoding::NoVideo => return (VideoState::Error, 0.0),

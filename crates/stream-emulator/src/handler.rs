@@ -19,6 +19,8 @@ use crate::limits::Passed;
 use crate::log::Pending;
 use crate::op::{self, Call};
 use crate::own;
+use crate::page;
+use crate::playback;
 use crate::route::Route;
 use crate::server::Shared;
 use crate::tus::{self, Outcome};
@@ -101,13 +103,14 @@ pub(crate) async fn handle(
 fn upload_of(shared: &Shared, route: &Route) -> Option<Arc<Upload>> {
     let key = match route {
         Route::Upload { key } => key,
-        Route::OneTime { secret } => secret,
+        Route::OneTime { secret } | Route::Form { secret } => secret,
         Route::Media { uid, .. } => uid,
         _ => return None,
     };
     shared.uploads.get(key).filter(|upload| match route {
         Route::Upload { .. } => upload.place == Place::Files,
         Route::OneTime { .. } => matches!(upload.place, Place::Direct { .. }),
+        Route::Form { .. } => matches!(upload.place, Place::Form { .. }),
         Route::Media { account, .. } => {
             matches!(&upload.place, Place::Media { account: owner, .. } if owner == account)
         }
@@ -145,7 +148,7 @@ fn admit<'a>(
     let limits = shared.limits();
     let is_upload = match route {
         Route::Api(..) | Route::ApiMethod | Route::ApiUnknown => false,
-        Route::Media { .. } | Route::OneTime { .. } => true,
+        Route::Media { .. } | Route::OneTime { .. } | Route::Form { .. } => true,
         _ => return Ok((None, HeaderMap::new())),
     };
     let headers = match limits.request_rate {
@@ -186,7 +189,13 @@ async fn dispatch(
         Err(refusal) => return Ok(*refusal),
     };
     let mut answer = match route {
-        Route::Page => answer::text(StatusCode::OK, page(&base)),
+        Route::Page => page::answer(head, &page::INDEX),
+        Route::Asset(asset) => page::answer(head, asset),
+        Route::Play { who, what } => playback::answer(shared, who, what, head, &base).await,
+        Route::Form { .. } if head.method() != Method::POST => {
+            answer::refused_by_stream(&Meaning::MethodNotAllowed.into())
+        }
+        Route::Form { .. } => op::form_upload::at_one_time_url(shared, upload, head, body).await,
         Route::Files => tus::on_creation_url(shared, head, body, &base).await?,
         Route::Upload { .. } | Route::OneTime { .. } | Route::Media { .. } => {
             tus::on_upload_url(shared, upload, head, body).await?
@@ -206,8 +215,4 @@ async fn dispatch(
     };
     answer.headers_mut().extend(rate);
     Ok(answer)
-}
-
-fn page(base: &str) -> String {
-    format!("stream-upload emulator: the API is at {base}/client/v4, tus at {base}/files/\n")
 }

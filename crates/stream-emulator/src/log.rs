@@ -164,15 +164,19 @@ impl Pending {
     }
 }
 
-/// A one-time URL is a secret: whoever has it may use it.
+/// A one-time URL is a secret, and so is a token in a playback URL: whoever has it may use it.
 fn without_secret(path: &str) -> String {
-    match path.strip_prefix("/tus/") {
-        None => path.to_owned(),
-        Some(rest) => {
+    for place in ["/tus/", "/upload/"] {
+        if let Some(rest) = path.strip_prefix(place) {
             let query = rest.find('?').map_or("", |at| &rest[at..]);
-            format!("/tus/-{query}")
+            return format!("{place}-{query}");
         }
     }
+    let first = path.get(1..).unwrap_or("").split('/').next().unwrap_or("");
+    if first.matches('.').count() == 2 && first.len() > 64 {
+        return format!("/-{}", &path[1 + first.len()..]);
+    }
+    path.to_owned()
 }
 
 impl Drop for Pending {

@@ -24,6 +24,11 @@ impl Outbound {
         Self(Some(transport))
     }
 
+    /// The transport itself.
+    pub(crate) fn transport(&self) -> Option<Arc<dyn Transport>> {
+        self.0.clone()
+    }
+
     /// Sends a request; `None` where there is no way out.
     pub(crate) async fn send(
         &self,

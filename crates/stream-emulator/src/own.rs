@@ -23,6 +23,7 @@ pub(crate) enum Own {
     Faults,
     Original { id: String },
     Requests,
+    State,
     Uploads,
     Videos,
 }
@@ -36,6 +37,17 @@ pub(crate) async fn answer(
 ) -> Answer {
     match (head.method(), own) {
         (&Method::GET, Own::Requests) => answer::json(StatusCode::OK, &shared.log.records()),
+        (&Method::GET, Own::State) => {
+            let mut videos = Vec::new();
+            for video in shared.video_snapshots(base) {
+                let upload = shared.uploads.by_blob_id(&video.video.uid);
+                videos.push(VideoState {
+                    video,
+                    offset: upload.map_or(0, |upload| upload.info().offset),
+                });
+            }
+            answer::json(StatusCode::OK, &videos)
+        }
         (&Method::GET, Own::Uploads) => {
             let mut uploads = Vec::new();
             for upload in shared.upload_snapshots() {
@@ -99,6 +111,14 @@ struct HashedVideo {
     video: VideoSnapshot,
     offset: u64,
     sha256: Option<String>,
+}
+
+/// As [`HashedVideo`], without reading all of its bytes.
+#[derive(Serialize)]
+struct VideoState {
+    #[serde(flatten)]
+    video: VideoSnapshot,
+    offset: u64,
 }
 
 #[derive(Deserialize)]

@@ -6,6 +6,8 @@ use stream_api::endpoints::{self, Found, Op};
 use crate::fault::FaultTarget;
 use crate::id;
 use crate::own::Own;
+use crate::page::{self, Asset};
+use crate::playback::{self, Playable};
 
 /// Where the API's base is.
 pub(crate) const API: &str = "/client/v4";
@@ -21,6 +23,12 @@ pub(crate) enum Route {
     Upload { key: String },
     /// `/tus/{secret}`
     OneTime { secret: String },
+    /// `/upload/{secret}`
+    Form { secret: String },
+    /// `/{uid or token}/…`
+    Play { who: String, what: Playable },
+    /// `/page/{name}`: a file that the page loads.
+    Asset(&'static Asset),
     /// `/client/v4/accounts/{account}/media/{uid}`
     Media { account: String, uid: String },
     /// A row of the endpoint table, the account first among its parameters.
@@ -47,6 +55,7 @@ impl Route {
             "/_emulator/clock" => return Self::Own(Own::Clock),
             "/_emulator/faults" => return Self::Own(Own::Faults),
             "/_emulator/requests" => return Self::Own(Own::Requests),
+            "/_emulator/state" => return Self::Own(Own::State),
             "/_emulator/uploads" => return Self::Own(Own::Uploads),
             "/_emulator/videos" => return Self::Own(Own::Videos),
             _ => {}
@@ -64,10 +73,16 @@ impl Route {
         if let Some(secret) = path.strip_prefix("/tus/") {
             return of_id(secret, |secret| Self::OneTime { secret });
         }
+        if let Some(secret) = path.strip_prefix("/upload/") {
+            return of_id(secret, |secret| Self::Form { secret });
+        }
+        if let Some(asset) = path.strip_prefix("/page/").and_then(page::asset) {
+            return Self::Asset(asset);
+        }
         if let Some(id) = path.strip_prefix("/_emulator/originals/") {
             return of_id(id, |id| Self::Own(Own::Original { id }));
         }
-        Self::Unknown
+        playback::route(path).map_or(Self::Unknown, |(who, what)| Self::Play { who, what })
     }
 
     fn of_api(method: &Method, path: &str, content_type: Option<&str>) -> Self {
@@ -97,7 +112,10 @@ impl Route {
     pub(crate) fn needs_token(&self) -> bool {
         match self {
             Self::Page
+            | Self::Asset(_)
             | Self::Files
+            | Self::Form { .. }
+            | Self::Play { .. }
             | Self::Upload { .. }
             | Self::OneTime { .. }
             | Self::Unknown => false,
@@ -115,12 +133,14 @@ impl Route {
             Self::Files | Self::Api(Op::VideosCreateTus, _) if method == Method::POST => {
                 Some(FaultTarget::Creation)
             }
-            Self::Upload { .. } | Self::OneTime { .. } | Self::Media { .. } => {
-                Some(FaultTarget::Upload)
-            }
+            Self::Upload { .. }
+            | Self::OneTime { .. }
+            | Self::Form { .. }
+            | Self::Media { .. } => Some(FaultTarget::Upload),
             Self::Api(..) | Self::ApiMethod | Self::ApiUnknown => Some(FaultTarget::Api),
             Self::Own(_) => None,
-            Self::Page | Self::Files | Self::Unknown => Some(FaultTarget::Any),
+            Self::Page | Self::Asset(_) => None,
+            Self::Files | Self::Play { .. } | Self::Unknown => Some(FaultTarget::Any),
         }
     }
 }

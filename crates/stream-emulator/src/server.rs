@@ -24,12 +24,15 @@ use crate::clock::Clock;
 use crate::conn::{Connection, Socket};
 use crate::disk::{Disk, Kind};
 use crate::fault::Faults;
+use crate::ffmpeg::Workshop;
 use crate::handle::EmulatorHandle;
 use crate::handler::{self, Cut};
 use crate::hypotheses::Hypotheses;
 use crate::limits::{Gate, Limits};
 use crate::log::Log;
 use crate::notify;
+use crate::op;
+use crate::playback::Peer;
 use crate::upload::{Stored, Uploads};
 
 const HEAD_BYTES: usize = 64 * 1024;
@@ -48,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) videos: Videos,
     /// What accounts hold besides videos.
     pub(crate) account: Account,
+    pub(crate) workshop: Workshop,
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
     pub(crate) gate: Gate,
@@ -128,6 +132,7 @@ impl Shared {
             uploads,
             videos: Videos::new(options.encoding, entries),
             account: Account::load(disk.as_ref())?,
+            workshop: Workshop::default(),
             clock,
             faults: Faults::new(options.faults.clone()),
             gate: Gate::default(),
@@ -187,6 +192,7 @@ pub(crate) async fn start(options: Options) -> io::Result<EmulatorHandle> {
             shared.completed(&upload).await;
         }
     }
+    op::copy::resume(&shared);
     tracing::debug!(%address, "the emulator listens");
     let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
     let handle = EmulatorHandle::new(Arc::clone(&shared), address, accepting);
@@ -230,9 +236,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     let _ = stream.set_nodelay(true);
+    let peer = stream.peer_addr().ok();
     let connection = Arc::new(Connection::default());
     let socket = Socket::new(stream, Arc::clone(&connection), shared.options.head_timeout);
-    let service = service_fn(|request: Request<Incoming>| {
+    let peer = peer.map(Peer);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         let in_request = connection.request();
         let (shared, connection) = (&shared, &connection);
         async move {

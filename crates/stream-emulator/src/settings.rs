@@ -15,9 +15,9 @@ use tus_core::{Metadata, header};
 
 const UPLOAD_CREATOR: HeaderName = HeaderName::from_static("upload-creator");
 /// Without `expiry`, a day, as in the documentation's webhook sample.
-const DEFAULT_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(crate) const DEFAULT_EXPIRY: Duration = Duration::from_secs(24 * 60 * 60);
 /// And half an hour where a one-time URL is handed out.
-const DEFAULT_DIRECT_EXPIRY: Duration = Duration::from_secs(30 * 60);
+pub(crate) const DEFAULT_DIRECT_EXPIRY: Duration = Duration::from_secs(30 * 60);
 
 /// Reads the settings of a creation into a video without a byte. `direct` is whether a one-time URL
 /// was asked for.
@@ -105,7 +105,7 @@ pub(crate) fn read(
             }
             "watermark" => {
                 let mut profile = Watermark::default();
-                profile.uid = value;
+                profile.uid = value.into_owned();
                 video.watermark = Some(profile);
             }
             "name" => {
@@ -124,7 +124,7 @@ pub(crate) fn read(
     Ok(video)
 }
 
-fn creator(headers: &HeaderMap) -> Result<Option<String>, String> {
+pub(crate) fn creator(headers: &HeaderMap) -> Result<Option<String>, String> {
     let Some(value) = headers.get(UPLOAD_CREATOR) else {
         return Ok(None);
     };

@@ -18,7 +18,8 @@ pub(crate) fn closed(shared: &Shared, upload: &Upload, method: &Method) -> Optio
     }
     let hypotheses = shared.hypotheses();
     let (status, text) = match (upload.info().is_complete(), &upload.place) {
-        (_, Place::Files) => return None,
+        // Bytes come to these by other ways.
+        (_, Place::Files | Place::Form { .. } | Place::Inner { .. }) => return None,
         (true, Place::Direct { .. }) => (
             hypotheses.used_one_time_status,
             "The upload URL was already used: its upload is complete",

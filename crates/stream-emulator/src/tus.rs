@@ -15,6 +15,7 @@ use crate::disk::Kind;
 use crate::handler::Cut;
 use crate::id;
 use crate::join;
+use crate::seen::Seen;
 use crate::server::Shared;
 use crate::stream_path::MEDIA_ID;
 use crate::stream_rules;
@@ -315,13 +316,14 @@ impl Shared {
     pub(crate) async fn completed(self: &Arc<Self>, upload: &Upload) {
         if let Some(uid) = upload.place.uid() {
             let size = upload.info().offset;
-            let (shared, uid) = (Arc::clone(self), uid.to_owned());
-            let now = self.clock.now();
-            let saving = move || {
+            let (uid, now) = (uid.to_owned(), self.clock.now());
+            let blob = upload.blob().await;
+            let saving = move |shared: &Self| {
+                let seen = Seen::in_blob(&blob, shared.options.judge_media);
                 let videos = &shared.videos;
-                videos.uploaded(&uid, size, now, shared.disk.as_ref())
+                videos.uploaded(&uid, size, seen, now, shared.disk.as_ref())
             };
-            if let Ok(Err(error)) = tokio::task::spawn_blocking(saving).await {
+            if let Err(error) = self.blocking(saving).await {
                 tracing::warn!(%error, "the state of a video cannot be saved");
             }
         }

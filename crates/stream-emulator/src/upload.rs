@@ -44,6 +44,10 @@ pub(crate) enum Place {
     Media { account: String, uid: String },
     /// `/tus/{secret}`; the key is the secret.
     Direct { account: String, uid: String },
+    /// `/upload/{secret}`, which takes a form; the key is the secret.
+    Form { account: String, uid: String },
+    /// No URL leads to it: this server gets the bytes by itself. The key is the uid.
+    Inner { account: String, uid: String },
 }
 
 impl Place {
@@ -51,7 +55,10 @@ impl Place {
     pub(crate) fn uid(&self) -> Option<&str> {
         match self {
             Self::Files => None,
-            Self::Media { uid, .. } | Self::Direct { uid, .. } => Some(uid),
+            Self::Media { uid, .. }
+            | Self::Direct { uid, .. }
+            | Self::Form { uid, .. }
+            | Self::Inner { uid, .. } => Some(uid),
         }
     }
 }
@@ -142,6 +149,15 @@ impl Upload {
     /// The bytes, without disturbing a writer: waits until it is done.
     pub(crate) async fn blob(&self) -> OwnedMutexGuard<Blob> {
         Arc::clone(&self.blob).lock_owned().await
+    }
+
+    /// So many bytes are stored, and durable; all of them, if it is `complete`.
+    pub(crate) fn stored(&self, bytes: u64, complete: bool) {
+        let mut info = self.info();
+        info.offset = bytes;
+        if complete {
+            info.length = UploadLength::Known(bytes);
+        }
     }
 
     /// Where its state is.

@@ -25,6 +25,7 @@ use watermarks::Watermark;
 use webhook::{Notice, Webhook};
 
 use crate::disk::Disk;
+use crate::op::downloads::Asked;
 
 /// What accounts hold besides videos.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub(crate) struct Account {
     pub(crate) audio: Group<Vec<AudioTrack>>,
     /// By `{video}_{language}`.
     pub(crate) captions: Group<Caption>,
+    /// By the uid of the video.
+    pub(crate) downloads: Group<Asked>,
     pub(crate) keys: Keys,
     pub(crate) live_inputs: Group<LiveInput>,
     /// What a webhook is told, by video.
@@ -48,6 +51,7 @@ impl Account {
         Ok(Self {
             audio: Group::load("audio", disk)?,
             captions: Group::load("captions", disk)?,
+            downloads: Group::load("downloads", disk)?,
             keys: Keys::load(disk)?,
             live_inputs: Group::load("live-inputs", disk)?,
             notices: Group::load("notices", disk)?,
@@ -65,6 +69,7 @@ impl Account {
         self.audio.remove_all(disk, |id| id == uid)?;
         self.captions
             .remove_all(disk, |id| id.starts_with(&caption))?;
+        self.downloads.remove_all(disk, |id| id == uid)?;
         self.notices.remove_all(disk, |id| id == uid)
     }
 }

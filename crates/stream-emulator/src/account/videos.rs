@@ -11,8 +11,9 @@ use tokio::sync::Notify;
 use crate::answer::Answer;
 use crate::builder::Encoding;
 use crate::disk::{Disk, Kind};
-use crate::entry::Entry;
+use crate::entry::{Entry, Failure};
 use crate::limits::{Limits, Usage};
+use crate::seen::Seen;
 
 /// All videos of all accounts, by uid.
 #[derive(Debug)]
@@ -44,7 +45,11 @@ impl All {
             match entry.progress(encoding, now).0 {
                 // What was reserved is free again.
                 VideoState::PendingUpload if entry.expiry().is_some_and(|at| at <= now) => continue,
-                VideoState::Queued | VideoState::InProgress => used.encoding += 1,
+                VideoState::Downloading | VideoState::Queued | VideoState::InProgress => {
+                    used.encoding += 1;
+                }
+                // Neither its bytes nor its minutes count any more.
+                VideoState::Error => continue,
                 _ => {}
             }
             used.bytes = used.bytes.saturating_add(entry.bytes());
@@ -118,6 +123,16 @@ impl Videos {
         disk: Option<&Disk>,
         change: impl FnOnce(&mut Video) -> Result<(), E>,
     ) -> io::Result<Result<(), E>> {
+        self.change_entry(uid, disk, |entry| change(&mut entry.video))
+    }
+
+    /// As [`change`](Self::change), with all that is kept of it.
+    pub(crate) fn change_entry<E>(
+        &self,
+        uid: &str,
+        disk: Option<&Disk>,
+        change: impl FnOnce(&mut Entry) -> Result<(), E>,
+    ) -> io::Result<Result<(), E>> {
         // Saved in the order of the changes, and without keeping readers from the map meanwhile.
         let _saving = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = {
@@ -125,7 +140,7 @@ impl Videos {
             let Some(entry) = all.entries.get_mut(uid) else {
                 return Ok(Ok(()));
             };
-            if let Err(refusal) = change(&mut entry.video) {
+            if let Err(refusal) = change(entry) {
                 return Ok(Err(refusal));
             }
             let entry = entry.clone();
@@ -169,6 +184,11 @@ impl Videos {
             .cloned()
     }
 
+    /// A copy of what is kept of a video, whosever it is: playback URLs name no account.
+    pub(crate) fn entry_of_any(&self, uid: &str) -> Option<Entry> {
+        self.lock().entries.get(uid).cloned()
+    }
+
     /// Copies of all that is kept, in no order.
     pub(crate) fn entries(&self) -> Vec<Entry> {
         self.lock().entries.values().cloned().collect()
@@ -181,24 +201,46 @@ impl Videos {
         disk.map_or(Ok(()), |disk| disk.remove(Kind::Video, uid))
     }
 
-    /// All bytes of a video are in. Blocking where there is a disk.
+    /// All bytes of a video are in, and this is what was seen in them. Blocking where there is a disk.
     pub(crate) fn uploaded(
         &self,
         uid: &str,
         size: u64,
+        seen: Option<Seen>,
         now: SystemTime,
         disk: Option<&Disk>,
     ) -> io::Result<()> {
         #[expect(clippy::cast_precision_loss, reason = "sizes stay far below 2^53")]
         let size = size as f64;
-        let told = self.change(uid, disk, |video| {
-            if video.uploaded.is_some() {
+        let told = self.change_entry(uid, disk, |entry| {
+            if entry.video.uploaded.is_some() {
                 return Err(());
             }
-            video.uploaded = Some(now);
-            video.modified = Some(now);
-            video.size = Some(size);
+            entry.work = None;
+            entry.video.uploaded = Some(now);
+            entry.video.modified = Some(now);
+            entry.video.size = Some(size);
+            if let Some(seen) = seen {
+                seen.tell(entry);
+            }
             Ok(())
+        });
+        told.map(drop)
+    }
+
+    /// A video came to nothing. Blocking where there is a disk.
+    pub(crate) fn failed(
+        &self,
+        uid: &str,
+        failure: Failure,
+        now: SystemTime,
+        disk: Option<&Disk>,
+    ) -> io::Result<()> {
+        let told = self.change_entry(uid, disk, |entry| {
+            entry.work = None;
+            entry.failure = Some(failure);
+            entry.video.modified = Some(now);
+            Ok::<_, ()>(())
         });
         told.map(drop)
     }

@@ -136,7 +136,10 @@ async fn expire(shared: &Arc<Shared>, upload: &Arc<Upload>) {
             upload.info().expires = Some(now);
             upload.save(shared.disk.as_ref())
         }
-        Place::Media { uid, .. } | Place::Direct { uid, .. } => {
+        Place::Media { uid, .. }
+        | Place::Direct { uid, .. }
+        | Place::Form { uid, .. }
+        | Place::Inner { uid, .. } => {
             let change = |video: &mut stream_api::Video| {
                 video.upload_expiry = Some(now);
                 Ok::<_, ()>(())

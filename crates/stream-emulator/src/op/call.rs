@@ -169,12 +169,7 @@ impl<'a> Call<'a> {
     ) -> Result<T, Box<Answer>> {
         self.shared.blocking(work).await.map_err(|error| {
             tracing::warn!(%error, op = ?self.op, "an operation failed");
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            Box::new(answer::failure(
-                status,
-                code::BAD_REQUEST,
-                "the state cannot be saved",
-            ))
+            Box::new(unsaved())
         })
     }
 }
@@ -190,6 +185,15 @@ impl Shared {
             .await
             .map_err(std::io::Error::other)?
     }
+}
+
+/// 500: the disk is full, most likely.
+pub(crate) fn unsaved() -> Answer {
+    answer::failure(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        code::BAD_REQUEST,
+        "the state cannot be saved",
+    )
 }
 
 /// 200 with a result in the envelope.

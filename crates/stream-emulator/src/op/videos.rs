@@ -1,4 +1,4 @@
-//! Videos: list, get, edit, delete.
+//! Videos: list, create from a form, get, edit, delete.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use http::StatusCode;
 use stream_api::{Envelope, Op};
 
 use crate::answer::{self, Answer};
-use crate::op::{Answered, Call, edit, list};
+use crate::op::{Answered, Call, edit, form_upload, list};
 use crate::server::Shared;
 use crate::tus;
 
@@ -17,6 +17,7 @@ pub(crate) async fn answer(call: Call<'_>) -> Answered {
             let query = call.head.uri().query();
             Ok(list::list(call.shared, call.account(), query, call.base))
         }
+        Op::VideosCreateForm => form_upload::create(&call).await,
         Op::VideosGet => Ok(get(call.shared, call.account(), call.id(), call.base)),
         Op::VideosEdit => edit::edit(&call).await,
         Op::VideosDelete => delete(&call).await,
@@ -42,6 +43,7 @@ async fn delete(call: &Call<'_>) -> Answered {
 /// Forgets a video, its upload and its bytes.
 pub(crate) async fn remove(shared: &Arc<Shared>, uid: &str, upload: &str) {
     shared.forget_video(uid).await;
+    shared.workshop.clear(shared, uid).await;
     if let Some(upload) = shared.uploads.get(upload) {
         // Whoever is still sending is stopped, so that its bytes do not come back.
         let _turn = upload.take().await;
