@@ -18,6 +18,7 @@ mod main_job;
 mod many;
 mod network_loss;
 mod one_time;
+mod page;
 mod parts;
 mod peers;
 mod processes;

@@ -66,7 +66,9 @@ pub(crate) fn begin(shared: &Arc<Shared>, uid: &str) {
     let Some(entry) = shared.videos.entry_of_any(uid) else {
         return;
     };
-    let Some(work) = entry.work.clone() else { return };
+    let Some(work) = entry.work.clone() else {
+        return;
+    };
     let Some(upload) = shared.uploads.get(&entry.upload) else {
         return;
     };
@@ -150,7 +152,12 @@ async fn fetch(shared: &Arc<Shared>, upload: &Arc<Upload>, url: &SourceUrl) -> R
 
 /// Cuts a clip out of its original, or gives it all bytes of it.
 async fn clip(shared: &Arc<Shared>, upload: &Arc<Upload>, entry: &Entry) -> Result<(), Fault> {
-    let Some(Work::Clip { from, start_seconds, end_seconds }) = &entry.work else {
+    let Some(Work::Clip {
+        from,
+        start_seconds,
+        end_seconds,
+    }) = &entry.work
+    else {
         return Ok(());
     };
     let gone = || Fault::Refused("The video to clip from is not there any more.".to_owned());
@@ -238,7 +245,9 @@ impl Source {
         let headers = answer.headers();
         // The documentation wants the size in Content-Range; servers tell it in Content-Length.
         let total = text(headers, &CONTENT_RANGE).and_then(|range| range.rsplit_once('/'));
-        let total = total.map(|(_, total)| total).or(text(headers, &CONTENT_LENGTH));
+        let total = total
+            .map(|(_, total)| total)
+            .or(text(headers, &CONTENT_LENGTH));
         let len = total.and_then(|total| total.trim().parse().ok());
         let len = len.ok_or_else(|| {
             Fault::Refused("The source's answer to HEAD does not tell a size.".to_owned())
@@ -286,9 +295,13 @@ impl Source {
         let mut body = answer.into_body();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Fault::Broke(None))?;
-            let Ok(data) = frame.into_data() else { continue };
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
             if filling.len() + data.len() as u64 > until {
-                return Err(Fault::Refused("The source sends more than a range.".to_owned()));
+                return Err(Fault::Refused(
+                    "The source sends more than a range.".to_owned(),
+                ));
             }
             filling.push(data).await?;
         }
@@ -324,7 +337,9 @@ impl Source {
             let lost = || Fault::Refused("The source leads nowhere.".to_owned());
             url = next.ok_or_else(lost)?;
         }
-        Err(Fault::Refused("The source is sent on too often.".to_owned()))
+        Err(Fault::Refused(
+            "The source is sent on too often.".to_owned(),
+        ))
     }
 }
 

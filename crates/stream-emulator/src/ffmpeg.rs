@@ -59,10 +59,24 @@ impl Product {
     fn arguments(&self, target: &Path) -> Vec<OsString> {
         let words: &[&str] = match self {
             Self::Audio => &["-vn", "-c:a", "aac", "-f", "mp4"],
-            Self::Default => &["-c:v", "libx264", "-preset", "veryfast", "-c:a", "aac", "-f", "mp4"],
+            Self::Default => &[
+                "-c:v", "libx264", "-preset", "veryfast", "-c:a", "aac", "-f", "mp4",
+            ],
             Self::Manifest(_) => &[
-                "-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-c:a", "aac", "-f",
-                "hls", "-hls_time", "4", "-hls_playlist_type", "vod",
+                "-c:v",
+                "libx264",
+                "-preset",
+                "veryfast",
+                "-pix_fmt",
+                "yuv420p",
+                "-c:a",
+                "aac",
+                "-f",
+                "hls",
+                "-hls_time",
+                "4",
+                "-hls_playlist_type",
+                "vod",
             ],
             Self::Thumbnail(_) => &["-frames:v", "1", "-vf", "scale=640:-2", "-f", "image2"],
         };
@@ -131,8 +145,18 @@ pub(crate) async fn cut(
         let target = folder.join("clip.mp4");
         let length = end_seconds.saturating_sub(start_seconds).to_string();
         let words = [
-            "-t", &length, "-c:v", "libx264", "-preset", "veryfast", "-c:a", "aac", "-movflags",
-            "+faststart", "-f", "mp4",
+            "-t",
+            &length,
+            "-c:v",
+            "libx264",
+            "-preset",
+            "veryfast",
+            "-c:a",
+            "aac",
+            "-movflags",
+            "+faststart",
+            "-f",
+            "mp4",
         ];
         let mut arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
         arguments.push(target.clone().into());
@@ -224,7 +248,15 @@ async fn run(
     arguments: Vec<OsString>,
 ) -> io::Result<()> {
     let mut command = Command::new("ffmpeg");
-    let words = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y", "-protocol_whitelist", "file"];
+    let words = [
+        "-hide_banner",
+        "-loglevel",
+        "error",
+        "-nostdin",
+        "-y",
+        "-protocol_whitelist",
+        "file",
+    ];
     command.args(words);
     if let Some(at) = seek_ms {
         command.args(["-ss", &format!("{}.{:03}", at / 1000, at % 1000)]);
@@ -232,9 +264,17 @@ async fn run(
     // A file whose name begins with a dash or holds a colon must not be an option or a protocol.
     let mut file = OsString::from("file:");
     file.push(input);
-    command.args([OsStr::new("-f"), OsStr::new(reader), OsStr::new("-i"), &file]);
+    command.args([
+        OsStr::new("-f"),
+        OsStr::new(reader),
+        OsStr::new("-i"),
+        &file,
+    ]);
     command.args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
     command.kill_on_drop(true);
     let output = tokio::time::timeout(PATIENCE, command.output()).await;
     let output = output.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
@@ -243,5 +283,8 @@ async fn run(
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let last = said.lines().last().unwrap_or("nothing").to_owned();
-    Err(io::Error::other(format!("ffmpeg ended with {}: {last}", output.status)))
+    Err(io::Error::other(format!(
+        "ffmpeg ended with {}: {last}",
+        output.status
+    )))
 }

@@ -56,7 +56,11 @@ impl Filling {
         (self.waiting, self.len) = (0, 0);
         self.with_blob(|blob| {
             // Without a byte there is nothing that a digest would have to forget.
-            if blob.len() == 0 { Ok(()) } else { blob.truncate(0) }
+            if blob.len() == 0 {
+                Ok(())
+            } else {
+                blob.truncate(0)
+            }
         })
         .await
     }

@@ -97,6 +97,9 @@ enum Ending {
 }
 
 fn ending(shared: &Shared, entry: &Entry, now: SystemTime) -> Option<Ending> {
+    if entry.failure.is_some() {
+        return entry.video.modified.map(Ending::Past);
+    }
     let uploaded = entry.video.uploaded?;
     let (state, _) = entry.progress(shared.videos.encoding, now);
     match entry.encoded_at(shared.videos.encoding) {

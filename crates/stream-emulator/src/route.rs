@@ -133,10 +133,9 @@ impl Route {
             Self::Files | Self::Api(Op::VideosCreateTus, _) if method == Method::POST => {
                 Some(FaultTarget::Creation)
             }
-            Self::Upload { .. }
-            | Self::OneTime { .. }
-            | Self::Form { .. }
-            | Self::Media { .. } => Some(FaultTarget::Upload),
+            Self::Upload { .. } | Self::OneTime { .. } | Self::Form { .. } | Self::Media { .. } => {
+                Some(FaultTarget::Upload)
+            }
             Self::Api(..) | Self::ApiMethod | Self::ApiUnknown => Some(FaultTarget::Api),
             Self::Own(_) => None,
             Self::Page | Self::Asset(_) => None,

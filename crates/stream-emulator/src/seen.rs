@@ -72,7 +72,10 @@ impl Seen {
             return;
         };
         entry.video.duration_seconds = Some(duration.as_secs_f64());
-        let longest = entry.video.max_duration_seconds.filter(|longest| *longest > 0.0);
+        let longest = entry
+            .video
+            .max_duration_seconds
+            .filter(|longest| *longest > 0.0);
         if longest.is_some_and(|longest| duration.as_secs_f64() > longest) {
             let text = format!(
                 "The video is {:.1} seconds long, and at most {:.0} are allowed.",

@@ -44,7 +44,10 @@ async fn create(call: &Call<'_>) -> Answered {
     if !original.is_ready(call.shared.videos.encoding, now) {
         return refuse("the video to clip from is not ready");
     }
-    let duration = original.video.duration_seconds.filter(|seconds| *seconds > 0.0);
+    let duration = original
+        .video
+        .duration_seconds
+        .filter(|seconds| *seconds > 0.0);
     if duration.is_some_and(|seconds| f64::from(wanted.start_seconds) >= seconds) {
         return refuse("startTimeSeconds must be before the end of the video");
     }
@@ -68,7 +71,10 @@ async fn create(call: &Call<'_>) -> Answered {
         end_seconds: wanted.end_seconds,
     };
     new_video::add(call, Entry::with_work(account, video, work), place).await?;
-    let view = call.shared.videos.look(call.account(), &uid, call.base, now);
+    let view = call
+        .shared
+        .videos
+        .look(call.account(), &uid, call.base, now);
     fetch::begin(call.shared, &uid);
     ok(view)
 }

@@ -13,9 +13,9 @@ use crate::answer;
 use crate::entry::{Entry, Work};
 use crate::fetch;
 use crate::id;
-use crate::outbound::INVALID_URL;
 use crate::op::call::{ok, undecodable, unsaved};
 use crate::op::{Answered, Call, new_video, refuse};
+use crate::outbound::INVALID_URL;
 use crate::upload::Place;
 
 /// Answers the operations of this group.
@@ -87,7 +87,10 @@ async fn create(call: &Call<'_>) -> Answered {
     };
     let entry = Entry::with_work(account, video, Work::Fetch { url });
     new_video::add(call, entry, place).await?;
-    let view = call.shared.videos.look(call.account(), &uid, call.base, now);
+    let view = call
+        .shared
+        .videos
+        .look(call.account(), &uid, call.base, now);
     fetch::begin(call.shared, &uid);
     ok(view)
 }

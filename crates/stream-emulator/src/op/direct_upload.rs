@@ -62,7 +62,9 @@ async fn create(call: &Call<'_>) -> Answered {
 
 /// As the API writes times.
 fn to_the_microsecond(time: SystemTime) -> SystemTime {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let whole = std::time::Duration::new(since.as_secs(), since.subsec_micros() * 1000);
     SystemTime::UNIX_EPOCH + whole
 }

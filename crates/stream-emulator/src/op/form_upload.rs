@@ -92,11 +92,7 @@ async fn run(
 }
 
 /// Takes the file of a form into an upload, and completes it.
-async fn take(
-    shared: Arc<Shared>,
-    upload: Arc<Upload>,
-    mut form: Form,
-) -> Result<(), Box<Answer>> {
+async fn take(shared: Arc<Shared>, upload: Arc<Upload>, mut form: Form) -> Result<(), Box<Answer>> {
     let Some((blob, mut ticket)) = upload.take().await else {
         return busy();
     };

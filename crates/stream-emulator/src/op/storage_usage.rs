@@ -27,7 +27,11 @@ pub(crate) async fn answer(call: Call<'_>) -> Answered {
     let mut usage = StorageUsage::default();
     usage.total_storage_minutes = Some(seconds / 60.0);
     #[expect(clippy::cast_precision_loss, reason = "minutes stay far below 2^53")]
-    let limit = call.shared.limits().storage_minutes.map(|limit| limit as f64);
+    let limit = call
+        .shared
+        .limits()
+        .storage_minutes
+        .map(|limit| limit as f64);
     usage.total_storage_minutes_limit = limit;
     usage.video_count = Some(count.into());
     usage.creator = creator;

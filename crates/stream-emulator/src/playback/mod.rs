@@ -59,7 +59,9 @@ pub(crate) fn route(path: &str) -> Option<(String, Playable)> {
     let segments: Vec<_> = path.strip_prefix('/')?.split('/').collect();
     let (who, rest) = segments.split_first()?;
     let is_token = who.len() <= 8192
-        && who.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && who
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         && who.matches('.').count() == 2;
     if !id::is_valid(who) && !is_token {
         return None;
@@ -160,13 +162,24 @@ fn watch(entry: &Entry) -> Answer {
         }
     }
     let headers = page.headers_mut();
-    headers.extend(policy.parse().ok().map(|policy: HeaderValue| (CONTENT_SECURITY_POLICY, policy)));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.extend(
+        policy
+            .parse()
+            .ok()
+            .map(|policy: HeaderValue| (CONTENT_SECURITY_POLICY, policy)),
+    );
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     page
 }
 
 async fn original(entry: &Entry, upload: &Arc<Upload>, head: &Request<()>) -> Answer {
-    let kind = entry.media_type.as_deref().unwrap_or("application/octet-stream");
+    let kind = entry
+        .media_type
+        .as_deref()
+        .unwrap_or("application/octet-stream");
     // A browser that is told a container it does not know by name does not even try.
     let kind = match kind {
         "video/quicktime" => "video/mp4",
@@ -198,7 +211,11 @@ fn head_of(head: &Request<()>, len: u64, kind: &str) -> Option<Answer> {
     let mut answer = Answer::default();
     let headers = answer.headers_mut();
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.extend(kind.parse().ok().map(|kind: HeaderValue| (CONTENT_TYPE, kind)));
+    headers.extend(
+        kind.parse()
+            .ok()
+            .map(|kind: HeaderValue| (CONTENT_TYPE, kind)),
+    );
     match range::wanted(head.headers().get(RANGE), len) {
         Wanted::Nothing => return None,
         Wanted::All => {
@@ -207,7 +224,12 @@ fn head_of(head: &Request<()>, len: u64, kind: &str) -> Option<Answer> {
         Wanted::Part(from, to) => {
             headers.insert(CONTENT_LENGTH, (to - from + 1).into());
             let range = format!("bytes {from}-{to}/{len}");
-            headers.extend(range.parse().ok().map(|range: HeaderValue| (CONTENT_RANGE, range)));
+            headers.extend(
+                range
+                    .parse()
+                    .ok()
+                    .map(|range: HeaderValue| (CONTENT_RANGE, range)),
+            );
             *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
         }
     }
@@ -215,10 +237,15 @@ fn head_of(head: &Request<()>, len: u64, kind: &str) -> Option<Answer> {
 }
 
 fn unsatisfiable(len: u64) -> Answer {
-    let mut answer = answer::text(StatusCode::RANGE_NOT_SATISFIABLE, "the range lies behind the end\n");
+    let mut answer = answer::text(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        "the range lies behind the end\n",
+    );
     let range = format!("bytes */{len}");
     let range = range.parse().ok();
-    answer.headers_mut().extend(range.map(|range: HeaderValue| (CONTENT_RANGE, range)));
+    answer
+        .headers_mut()
+        .extend(range.map(|range: HeaderValue| (CONTENT_RANGE, range)));
     answer
 }
 
@@ -293,7 +320,11 @@ fn thumbnail_time(entry: &Entry, head: &Request<()>) -> u64 {
     let set = entry.video.thumbnail_timestamp_pct.unwrap_or(0.0) * duration;
     // The last picture begins a little before the end; and whole tenths keep the number of files small.
     let at = asked.unwrap_or(set).clamp(0.0, (duration - 0.1).max(0.0));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates"
+    )]
     let tenths = (at * 10.0) as u64;
     tenths * 100
 }
@@ -332,7 +363,9 @@ async fn download(
         );
     }
     if answer.status().is_success() {
-        let disposition = format!("attachment; filename=\"{name}.{suffix}\"").parse().ok();
+        let disposition = format!("attachment; filename=\"{name}.{suffix}\"")
+            .parse()
+            .ok();
         let disposition = disposition.map(|it: HeaderValue| (CONTENT_DISPOSITION, it));
         answer.headers_mut().extend(disposition);
     }

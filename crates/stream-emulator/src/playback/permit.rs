@@ -87,7 +87,10 @@ fn by_token(
     in_time(claims, shared.clock.now()).map_err(unauthorized)?;
     let viewer = Viewer::of(head);
     if !is_allowed(claims, &viewer) {
-        return Err((StatusCode::FORBIDDEN, "the token's access rules refuse this viewer"));
+        return Err((
+            StatusCode::FORBIDDEN,
+            "the token's access rules refuse this viewer",
+        ));
     }
     let is_download = matches!(what, Playable::Default | Playable::Audio);
     let needs_it = entry.video.require_signed_urls == Some(true);
@@ -98,7 +101,10 @@ fn by_token(
 }
 
 fn in_time(claims: &Map<String, Value>, now: SystemTime) -> Result<(), &'static str> {
-    let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let now = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64();
     let time = |name: &str| {
         let value = claims.get(name)?;
         value.as_f64().or_else(|| value.as_str()?.parse().ok())
@@ -146,7 +152,9 @@ impl Viewer {
         match rule.get("type").and_then(Value::as_str) {
             Some("any") => true,
             Some("ip.src") => list("ip").any(|net| {
-                let net = net.parse::<IpNet>().or_else(|_| net.parse::<IpAddr>().map(IpNet::from));
+                let net = net
+                    .parse::<IpNet>()
+                    .or_else(|_| net.parse::<IpAddr>().map(IpNet::from));
                 net.is_ok_and(|net| net.contains(&self.address))
             }),
             Some("ip.geoip.country") => list("country").any(|country| {
@@ -161,7 +169,10 @@ impl Viewer {
 /// The first rule that means the viewer decides.
 fn is_allowed(claims: &Map<String, Value>, viewer: &Viewer) -> bool {
     let rules = claims.get("accessRules").and_then(Value::as_array);
-    let first = rules.into_iter().flatten().find(|rule| viewer.is_meant_by(rule));
+    let first = rules
+        .into_iter()
+        .flatten()
+        .find(|rule| viewer.is_meant_by(rule));
     first.is_none_or(|rule| rule.get("action").and_then(Value::as_str) == Some("allow"))
 }
 
@@ -187,7 +198,9 @@ fn is_of(page: &str, listed: &str) -> bool {
     if listed == "*" || page == listed {
         return true;
     }
-    let (host, port) = page.split_once(':').map_or((&*page, None), |(host, port)| (host, Some(port)));
+    let (host, port) = page
+        .split_once(':')
+        .map_or((&*page, None), |(host, port)| (host, Some(port)));
     let (wanted, wanted_port) = listed
         .split_once(':')
         .map_or((&*listed, None), |(host, port)| (host, Some(port)));
@@ -247,7 +260,10 @@ mod tests {
         assert!(is_allowed(rules, &viewer("198.51.100.1", None)));
         assert!(is_allowed(&Map::new(), &viewer("198.51.100.1", None)));
         let block = json!({ "accessRules": [{ "type": "any", "action": "block" }] });
-        assert!(!is_allowed(block.as_object().unwrap(), &viewer("::1", None)));
+        assert!(!is_allowed(
+            block.as_object().unwrap(),
+            &viewer("::1", None)
+        ));
     }
 
     #[test]
@@ -262,7 +278,11 @@ mod tests {
             (json!({ "nbf": 1 }), false),
             (json!({ "exp": null }), false),
         ] {
-            assert_eq!(in_time(claims.as_object().unwrap(), now).is_ok(), fits, "{claims}");
+            assert_eq!(
+                in_time(claims.as_object().unwrap(), now).is_ok(),
+                fits,
+                "{claims}"
+            );
         }
     }
 }

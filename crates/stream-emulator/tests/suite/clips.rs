@@ -63,11 +63,13 @@ async fn a_clip_lies_within_a_video_that_is_ready() {
     let original = upload(&server, &media("clip.mp4"), "").await;
     let broken = upload(&server, b"no video", "").await;
     let path = format!("{VIDEOS}/clip");
-    let body = |from: &str, start: u32, end: u32| {
-        json!({ "clippedFromVideoUID": from, "startTimeSeconds": start, "endTimeSeconds": end })
-    };
+    let body = |from: &str, start: u32, end: u32| json!({ "clippedFromVideoUID": from, "startTimeSeconds": start, "endTimeSeconds": end });
     for (body, status, part) in [
-        (json!({ "startTimeSeconds": 0 }), 400, "clippedFromVideoUID is missing"),
+        (
+            json!({ "startTimeSeconds": 0 }),
+            400,
+            "clippedFromVideoUID is missing",
+        ),
         (body(&original, 1, 1), 400, "above startTimeSeconds"),
         (body(&original, 2, 3), 400, "before the end"),
         (body(&original, 1, 3), 400, "behind the end"),
@@ -76,6 +78,9 @@ async fn a_clip_lies_within_a_video_that_is_ready() {
     ] {
         let answer = ask(&server, "POST", &path, &body).await;
         let (found, _, text) = refusal(&answer);
-        assert!(found == status && text.contains(part), "{body}: {found} {text}");
+        assert!(
+            found == status && text.contains(part),
+            "{body}: {found} {text}"
+        );
     }
 }

@@ -61,7 +61,11 @@ impl Origin {
     fn answer(&self, request: &Request<Body>, mishap: Option<&Mishap>) -> Response<Body> {
         let len = self.bytes.len();
         let mut answer = Response::new(Body::Empty);
-        let etag = if matches!(mishap, Some(Mishap::Changed)) { "\"2\"" } else { "\"1\"" };
+        let etag = if matches!(mishap, Some(Mishap::Changed)) {
+            "\"2\""
+        } else {
+            "\"1\""
+        };
         answer.headers_mut().insert(ETAG, etag.parse().unwrap());
         match mishap {
             Some(Mishap::Status(status)) => {
@@ -70,7 +74,9 @@ impl Origin {
             }
             Some(Mishap::Redirect) => {
                 *answer.status_mut() = StatusCode::FOUND;
-                answer.headers_mut().insert(LOCATION, "/elsewhere".parse().unwrap());
+                answer
+                    .headers_mut()
+                    .insert(LOCATION, "/elsewhere".parse().unwrap());
                 return answer;
             }
             _ => {}
@@ -80,7 +86,11 @@ impl Origin {
             return answer;
         }
         let range = request.headers()[RANGE].to_str().unwrap();
-        let (from, to) = range.strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        let (from, to) = range
+            .strip_prefix("bytes=")
+            .unwrap()
+            .split_once('-')
+            .unwrap();
         let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
         if matches!(mishap, Some(Mishap::NoRanges)) {
             *answer.body_mut() = self.bytes.clone().into();
@@ -88,7 +98,9 @@ impl Origin {
         }
         *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
         let range = format!("bytes {from}-{to}/{len}");
-        answer.headers_mut().insert(CONTENT_RANGE, range.parse().unwrap());
+        answer
+            .headers_mut()
+            .insert(CONTENT_RANGE, range.parse().unwrap());
         let part = Bytes::copy_from_slice(&self.bytes[from..=to]);
         *answer.body_mut() = match mishap {
             Some(Mishap::Cut(bytes)) => {
@@ -111,7 +123,10 @@ impl Transport for Out {
         request: Request<Body>,
     ) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
         Box::pin(async move {
-            let range = request.headers().get(RANGE).map_or("", |range| range.to_str().unwrap());
+            let range = request
+                .headers()
+                .get(RANGE)
+                .map_or("", |range| range.to_str().unwrap());
             let asked = format!("{} {} {range}", request.method(), request.uri().path());
             self.0.asked.lock().unwrap().push(asked.trim().to_owned());
             let mishap = self.0.mishaps.lock().unwrap().pop_front();
@@ -159,8 +174,14 @@ async fn a_video_is_fetched_from_its_url() {
     assert_eq!(begun["meta"]["downloaded-from"], URL);
     let video = fetched(&server, &begun).await;
     assert_eq!(video["status"]["state"], "ready", "{video}");
-    assert_eq!((&video["duration"], &video["creator"]), (&json!(2.0), &json!("c")));
-    let bytes = server.content(begun["uid"].as_str().unwrap()).await.unwrap();
+    assert_eq!(
+        (&video["duration"], &video["creator"]),
+        (&json!(2.0), &json!("c"))
+    );
+    let bytes = server
+        .content(begun["uid"].as_str().unwrap())
+        .await
+        .unwrap();
     assert_eq!(bytes.unwrap(), origin.bytes);
     assert_eq!(origin.asked()[0], "HEAD /a.mp4");
 }
@@ -169,25 +190,51 @@ async fn a_video_is_fetched_from_its_url() {
 async fn what_breaks_goes_on_where_it_broke() {
     use Mishap::{Cut, None, Redirect, Refused, Status};
     // Two HEADs, one for the answer and one for the fetching; then GETs.
-    let mishaps = [Redirect, None, None, Cut(1000), Refused, Status(503), Cut(500)];
+    let mishaps = [
+        Redirect,
+        None,
+        None,
+        Cut(1000),
+        Refused,
+        Status(503),
+        Cut(500),
+    ];
     let origin = Origin::of(media("clip.mp4"), mishaps);
     let server = server(&origin).await;
     let begun = copy(&server, &json!({ "url": URL })).await;
     let video = fetched(&server, &begun).await;
     let asked = origin.asked();
     assert_eq!(video["status"]["state"], "ready", "{video}: {asked:?}");
-    let bytes = server.content(begun["uid"].as_str().unwrap()).await.unwrap();
+    let bytes = server
+        .content(begun["uid"].as_str().unwrap())
+        .await
+        .unwrap();
     assert_eq!(bytes.unwrap(), origin.bytes);
-    let ranges: Vec<_> = asked.iter().filter_map(|it| it.split("bytes=").nth(1)).collect();
-    let expected = ["0-69161", "1000-69161", "1000-69161", "1000-69161", "1500-69161"];
+    let ranges: Vec<_> = asked
+        .iter()
+        .filter_map(|it| it.split("bytes=").nth(1))
+        .collect();
+    let expected = [
+        "0-69161",
+        "1000-69161",
+        "1000-69161",
+        "1000-69161",
+        "1500-69161",
+    ];
     assert_eq!(ranges, expected);
 }
 
 #[tokio::test]
 async fn a_source_that_is_not_as_stream_wants_it_fails() {
     for (mishaps, part) in [
-        (vec![Mishap::Status(403), Mishap::Status(403)], "HEAD with 403"),
-        (vec![Mishap::Redirect, Mishap::Status(404), Mishap::Status(404)], "404"),
+        (
+            vec![Mishap::Status(403), Mishap::Status(403)],
+            "HEAD with 403",
+        ),
+        (
+            vec![Mishap::Redirect, Mishap::Status(404), Mishap::Status(404)],
+            "404",
+        ),
     ] {
         assert_fails(mishaps, part).await;
     }
@@ -234,25 +281,47 @@ async fn what_is_no_url_is_refused_before_anything_is_made() {
 async fn a_copy_goes_on_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let blobs = || Blobs::Dir(directory.path().to_owned());
-    let mishaps = [Mishap::None, Mishap::None, Mishap::Cut(1000), Mishap::Silence];
+    let mishaps = [
+        Mishap::None,
+        Mishap::None,
+        Mishap::Cut(1000),
+        Mishap::Silence,
+    ];
     let origin = Origin::of(media("clip.mp4"), mishaps);
     let out = || Arc::new(Out(Arc::clone(&origin)));
-    let server = strict().blobs(blobs()).outbound(out()).start().await.unwrap();
+    let server = strict()
+        .blobs(blobs())
+        .outbound(out())
+        .start()
+        .await
+        .unwrap();
     let begun = copy(&server, &json!({ "input": URL })).await;
     while origin.asked().len() < 4 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     server.shutdown().await.unwrap();
-    let server = strict().blobs(blobs()).outbound(out()).start().await.unwrap();
+    let server = strict()
+        .blobs(blobs())
+        .outbound(out())
+        .start()
+        .await
+        .unwrap();
     let video = fetched(&server, &begun).await;
     assert_eq!(video["status"]["state"], "ready", "{video}");
     let asked = origin.asked();
-    assert_eq!(asked.last().unwrap(), "GET /a.mp4 bytes=1000-69161", "{asked:?}");
+    assert_eq!(
+        asked.last().unwrap(),
+        "GET /a.mp4 bytes=1000-69161",
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_copy_that_is_deleted_is_fetched_no_further() {
-    let origin = Origin::of(media("clip.mp4"), [Mishap::None, Mishap::None, Mishap::Silence]);
+    let origin = Origin::of(
+        media("clip.mp4"),
+        [Mishap::None, Mishap::None, Mishap::Silence],
+    );
     let server = server(&origin).await;
     let begun = copy(&server, &json!({ "input": URL })).await;
     let path = format!("{VIDEOS}/{}", begun["uid"].as_str().unwrap());

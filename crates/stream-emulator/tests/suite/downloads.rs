@@ -36,7 +36,10 @@ async fn a_download_is_made_over_time_and_then_fetched() {
     assert_eq!(early.status, 404);
     server.advance(Duration::from_secs(50)).await;
     let whole = downloads(&server, &uid).await["default"].clone();
-    assert_eq!((&whole["status"], &whole["percentComplete"]), (&json!("ready"), &json!(100.0)));
+    assert_eq!(
+        (&whole["status"], &whole["percentComplete"]),
+        (&json!("ready"), &json!(100.0))
+    );
     let named = format!("{file}?filename=my-video");
     let fetched = send(&server, "GET", &named, &[], b"").await.unwrap();
     assert_eq!((fetched.status, fetched.body), (200, media("clip.mp4")));
@@ -44,7 +47,10 @@ async fn a_download_is_made_over_time_and_then_fetched() {
     let disposition = named.header("content-disposition").unwrap();
     assert_eq!(disposition, "attachment; filename=\"my-video.mp4\"");
     let bad = format!("{file}?filename=../etc");
-    assert_eq!(send(&server, "GET", &bad, &[], b"").await.unwrap().status, 400);
+    assert_eq!(
+        send(&server, "GET", &bad, &[], b"").await.unwrap().status,
+        400
+    );
 }
 
 #[tokio::test]
@@ -52,10 +58,23 @@ async fn each_type_is_made_and_deleted_by_itself() {
     let server = strict().start().await.unwrap();
     let uid = upload(&server, &media("clip.mp4"), "").await;
     let of = |kind: &str| format!("{VIDEOS}/{uid}/downloads/{kind}");
-    assert_eq!(ask(&server, "POST", &of("audio"), &json!({})).await.status, 200);
-    assert_eq!(ask(&server, "POST", &of("default"), &json!({})).await.status, 200);
+    assert_eq!(
+        ask(&server, "POST", &of("audio"), &json!({})).await.status,
+        200
+    );
+    assert_eq!(
+        ask(&server, "POST", &of("default"), &json!({}))
+            .await
+            .status,
+        200
+    );
     let both = downloads(&server, &uid).await;
-    assert!(both["audio"]["url"].as_str().unwrap().ends_with("/downloads/audio.m4a"));
+    assert!(
+        both["audio"]["url"]
+            .as_str()
+            .unwrap()
+            .ends_with("/downloads/audio.m4a")
+    );
     assert_eq!(both["default"]["status"], "ready");
     let answer = ask(&server, "DELETE", &of("audio"), &json!({})).await;
     assert_eq!(answer.json()["success"], true);

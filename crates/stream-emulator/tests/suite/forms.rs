@@ -142,8 +142,14 @@ async fn a_one_time_url_is_minted_within_streams_bounds_only() {
         (json!({}), "required field maxDurationSeconds is missing"),
         (json!({ "maxDurationSeconds": 0 }), "1 to 36000"),
         (json!({ "maxDurationSeconds": 36_001 }), "1 to 36000"),
-        (json!({ "maxDurationSeconds": 1, "expiry": "2020-01-01T00:00:00Z" }), "expiry"),
-        (json!({ "maxDurationSeconds": 1, "thumbnailTimestampPct": 2 }), "thumbnail"),
+        (
+            json!({ "maxDurationSeconds": 1, "expiry": "2020-01-01T00:00:00Z" }),
+            "expiry",
+        ),
+        (
+            json!({ "maxDurationSeconds": 1, "thumbnailTimestampPct": 2 }),
+            "thumbnail",
+        ),
     ] {
         let answer = ask(&server, "POST", &path, &body).await;
         let (status, code, text) = refusal(&answer);

@@ -32,7 +32,10 @@ pub(crate) async fn upload(server: &EmulatorHandle, bytes: &[u8], metadata: &str
     let path = answer.location();
     let done = patch(server, &path, 0, &[TOKEN], bytes).await;
     assert_eq!(done.status, 204, "{}", done.text());
-    answer.header("stream-media-id").expect("a media id").to_owned()
+    answer
+        .header("stream-media-id")
+        .expect("a media id")
+        .to_owned()
 }
 
 /// The video as the API shows it.
@@ -125,7 +128,9 @@ async fn what_failed_takes_no_minutes_and_no_place_in_the_queue() {
     let server = strict().encoding(Encoding::Steps).start().await.unwrap();
     upload(&server, b"no video", "maxDurationSeconds NjAw").await;
     upload(&server, &media("clip.mp4"), "").await;
-    let usage = get(&server, &format!("{VIDEOS}/storage-usage")).await.json();
+    let usage = get(&server, &format!("{VIDEOS}/storage-usage"))
+        .await
+        .json();
     let minutes = usage["result"]["totalStorageMinutes"].as_f64().unwrap();
     assert!((minutes - 2.0 / 60.0).abs() < 1e-9, "{usage}");
     assert_eq!(usage["result"]["videoCount"], 2.0);

@@ -12,7 +12,9 @@ use crate::media::{ask, media, strict, upload};
 use crate::wire::{Answer, send};
 
 async fn play(server: &EmulatorHandle, path: &str, lines: &[&str]) -> Answer {
-    send(server, "GET", path, lines, b"").await.expect("an answer")
+    send(server, "GET", path, lines, b"")
+        .await
+        .expect("an answer")
 }
 
 async fn edit(server: &EmulatorHandle, uid: &str, body: Value) {
@@ -77,7 +79,12 @@ async fn only_what_is_ready_plays() {
 async fn an_origin_that_is_not_allowed_plays_nothing() {
     let server = strict().start().await.unwrap();
     let uid = upload(&server, &media("clip.mp4"), "").await;
-    edit(&server, &uid, json!({ "allowedOrigins": ["*.example.com"] })).await;
+    edit(
+        &server,
+        &uid,
+        json!({ "allowedOrigins": ["*.example.com"] }),
+    )
+    .await;
     let path = format!("/{uid}/original");
     let own = format!("Referer: {}/", server.url());
     for (line, status) in [
@@ -100,8 +107,12 @@ async fn a_video_that_needs_a_token_plays_with_none_but_a_token() {
     let uid = upload(&server, &media("clip.mp4"), "requiresignedurls").await;
     let refused = play(&server, &format!("/{uid}/original"), &[]).await;
     assert_eq!(refused.status, 401);
-    let claims = BASE64_URL_SAFE_NO_PAD.encode(json!({ "sub": uid, "exp": 4_000_000_000_u64 }).to_string());
-    for header in [json!({ "alg": "none" }), json!({ "alg": "RS256", "kid": "0" })] {
+    let claims =
+        BASE64_URL_SAFE_NO_PAD.encode(json!({ "sub": uid, "exp": 4_000_000_000_u64 }).to_string());
+    for header in [
+        json!({ "alg": "none" }),
+        json!({ "alg": "RS256", "kid": "0" }),
+    ] {
         let header = BASE64_URL_SAFE_NO_PAD.encode(header.to_string());
         let signature = BASE64_URL_SAFE_NO_PAD.encode([7; 256]);
         let forged = format!("/{header}.{claims}.{signature}/original");
@@ -109,6 +120,9 @@ async fn a_video_that_needs_a_token_plays_with_none_but_a_token() {
     }
     let log = server.requests();
     let paths = log.iter().map(|request| request.path.as_str());
-    assert!(paths.clone().any(|path| path == "/-/original"), "tokens are secrets");
+    assert!(
+        paths.clone().any(|path| path == "/-/original"),
+        "tokens are secrets"
+    );
     assert!(!paths.into_iter().any(|path| path.contains(&claims)));
 }
