@@ -14,6 +14,7 @@ mod fault_plan;
 mod headers;
 mod heads;
 mod location;
+mod media;
 mod metadata;
 mod operations;
 mod store;
@@ -23,7 +24,7 @@ mod stream_json;
 pub type Target = fn(&[u8]);
 
 /// All targets, by name.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("answers", answers::run),
     ("checksum", checksum::run),
     ("command_line", command_line::run),
@@ -33,6 +34,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("fault_plan", fault_plan::run),
     ("headers", headers::run),
     ("location", location::run),
+    ("media", media::run),
     ("metadata", metadata::run),
     ("operations", operations::run),
     ("store", store::run),

@@ -6,6 +6,9 @@ use crate::bytes::{be, pixels};
 use crate::window::{PIECE, Window};
 use crate::{Media, ReadAt, Stop, Track, TrackKind};
 
+/// Ten years are a damaged field.
+const MOST_SECONDS: f64 = 10.0 * 366.0 * 86_400.0;
+
 /// The kind of a tag that holds a script.
 const SCRIPT: u8 = 18;
 
@@ -27,8 +30,9 @@ pub(crate) fn read<S: ReadAt + ?Sized>(
     };
     let number = |key: &str| number(body, key);
     media.duration = number("duration")
-        .filter(|seconds| *seconds > 0.0)
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+        .filter(|seconds| *seconds < MOST_SECONDS)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| !duration.is_zero());
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

@@ -19,6 +19,9 @@
 //! | `/client/v4/…` | Stream's API; `POST …/stream` creates a video by tus | needed |
 //! | `/client/v4/accounts/{account}/media/{uid}` | upload URL of a video created with a token | needed, as at the real edge |
 //! | `/tus/{secret}` | upload URL of a video created with `?direct_user=true` | none: the URL is the secret |
+//! | `/upload/{secret}` | one-time URL of `…/stream/direct_upload`, which takes a form | none: the URL is the secret |
+//! | `/{uid or token}/…` | playback: `original`, `watch`, `manifest/video.m3u8`, `thumbnails/…`, `downloads/…` | a signed one in the place of the id, where the video wants that |
+//! | `/` | a page that shows the videos live, plays them, and uploads | it asks for it |
 //! | `/files/` | generic tus 1.0.0 with every extension | none, unless [`EmulatorBuilder::tus_token`] asks for it at creation |
 //! | `/_emulator/…` | what Stream does not have, see below | needed |
 //!
@@ -26,6 +29,7 @@
 //! |---|---|
 //! | `GET /_emulator/requests` | the log of requests: a list of [`RequestRecord`] |
 //! | `GET /_emulator/uploads` | a list of [`UploadSnapshot`], with the `sha256` of the bytes so far |
+//! | `GET /_emulator/state` | as `videos`, without reading their bytes for a `sha256`; what the page asks for |
 //! | `GET /_emulator/videos` | a list of [`VideoSnapshot`], with the `offset` and `sha256` of the upload |
 //! | `GET /_emulator/originals/{id}` | the bytes of a video or an upload |
 //! | `POST /_emulator/faults` | adds the rows of a plan, see [`FaultPlan::from_json`]; `DELETE` removes all rows |
@@ -42,6 +46,13 @@
 //! - Stream's numbers (chunk rules, sizes, lengths of fields) are enforced by default.
 //! - What is not public of Stream is never guessed silently: each such thing is a switch of
 //!   [`Hypotheses`]. What an account may use is in [`Limits`].
+//! - Uploaded files are looked into: duration and picture are the file's own. With
+//!   [`EmulatorBuilder::judge_media`], what is no video ends in `error`, as with Stream.
+//! - Originals play by ranges, as uploaded: nothing is encoded. Where `ffmpeg` is in the path there are
+//!   thumbnails, HLS, downloads of sound, and clips that are files of their own. Without it these are 404,
+//!   and a clip has all bytes of its original and says so in its `meta`.
+//! - A copy from a URL is fetched by HEAD and ranges, goes on where it broke, and after a restart. Its
+//!   source may be on this machine, which Stream would not reach.
 //! - A one-time URL works for one upload, and until it expires (30 minutes after its creation unless
 //!   that names another time). An upload that is not complete in time is refused, and its video
 //!   deleted an hour later.

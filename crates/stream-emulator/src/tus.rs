@@ -314,7 +314,12 @@ impl Shared {
 
     /// Called once all bytes of an upload are in.
     pub(crate) async fn completed(self: &Arc<Self>, upload: &Upload) {
-        if let Some(uid) = upload.place.uid() {
+        // At its start a server asks for every complete upload: what is known already is not read again.
+        let is_news = |uid: &&str| {
+            let entry = self.videos.entry_of_any(uid);
+            entry.is_some_and(|entry| entry.video.uploaded.is_none())
+        };
+        if let Some(uid) = upload.place.uid().filter(is_news) {
             let size = upload.info().offset;
             let (uid, now) = (uid.to_owned(), self.clock.now());
             let blob = upload.blob().await;

@@ -126,3 +126,74 @@ async fn a_video_that_needs_a_token_plays_with_none_but_a_token() {
     );
     assert!(!paths.into_iter().any(|path| path.contains(&claims)));
 }
+
+/// A token that the API signs, with these wishes.
+async fn token(server: &EmulatorHandle, uid: &str, wishes: Value) -> String {
+    let answer = ask(server, "POST", &format!("{VIDEOS}/{uid}/token"), &wishes).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let token = answer.json()["result"]["token"].clone();
+    token.as_str().expect("a token").to_owned()
+}
+
+#[tokio::test]
+async fn a_token_plays_its_video_until_it_expires() {
+    let server = strict().start().await.unwrap();
+    let uid = upload(&server, &media("clip.mp4"), "requiresignedurls").await;
+    let other = upload(&server, &media("clip.webm"), "requiresignedurls").await;
+    let token = token(&server, &uid, json!({})).await;
+    let path = format!("/{token}/original");
+    let played = play(&server, &path, &["Range: bytes=0-9"]).await;
+    assert_eq!((played.status, &played.body[..]), (206, &media("clip.mp4")[..10]));
+    assert_eq!(play(&server, &format!("/{other}/original"), &[]).await.status, 401);
+    server.advance(Duration::from_secs(3601)).await;
+    assert_eq!(play(&server, &path, &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_token_is_worth_nothing_once_its_key_is_revoked() {
+    let server = strict().start().await.unwrap();
+    let uid = upload(&server, &media("clip.mp4"), "requiresignedurls").await;
+    let keys = format!("{VIDEOS}/keys");
+    let key = ask(&server, "POST", &keys, &json!({})).await.json()["result"].clone();
+    let wishes = json!({ "id": key["id"], "pem": key["pem"] });
+    let token = token(&server, &uid, wishes).await;
+    let path = format!("/{token}/original");
+    assert_eq!(play(&server, &path, &[]).await.status, 200);
+    let revoke = format!("{keys}/{}", key["id"].as_str().unwrap());
+    assert_eq!(ask(&server, "DELETE", &revoke, &json!({})).await.status, 200);
+    assert_eq!(play(&server, &path, &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn rules_of_access_are_kept_for_each_viewer() {
+    let server = strict().start().await.unwrap();
+    let uid = upload(&server, &media("clip.mp4"), "requiresignedurls").await;
+    let rules = json!({ "accessRules": [
+        { "type": "ip.src", "action": "allow", "ip": ["192.0.2.0/24"] },
+        { "type": "ip.geoip.country", "action": "allow", "country": ["DE"] },
+        { "type": "any", "action": "block" },
+    ]});
+    let token = token(&server, &uid, rules).await;
+    let path = format!("/{token}/original");
+    for (lines, status) in [
+        (&["CF-Connecting-IP: 192.0.2.9"][..], 200),
+        (&["CF-Connecting-IP: 198.51.100.9"], 403),
+        (&["CF-Connecting-IP: 198.51.100.9", "CF-IPCountry: DE"], 200),
+        (&[], 403),
+    ] {
+        assert_eq!(play(&server, &path, lines).await.status, status, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_download_of_a_signed_video_wants_a_token_that_allows_it() {
+    let server = strict().start().await.unwrap();
+    let uid = upload(&server, &media("clip.mp4"), "requiresignedurls").await;
+    let made = format!("{VIDEOS}/{uid}/downloads");
+    assert_eq!(ask(&server, "POST", &made, &json!({})).await.status, 200);
+    for (wishes, status) in [(json!({}), 403), (json!({ "downloadable": true }), 200)] {
+        let token = token(&server, &uid, wishes).await;
+        let path = format!("/{token}/downloads/default.mp4");
+        assert_eq!(play(&server, &path, &[]).await.status, status);
+    }
+}

@@ -1,8 +1,10 @@
 //! `serve`: the emulator in the foreground.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http_transport::{Protocol, ReqwestTransport};
 use stream_emulator::{Blobs, Emulator, Encoding, FaultPlan};
 
 use super::args::ServeArgs;
@@ -64,6 +66,10 @@ async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
         )));
     }
     let token = token();
+    let outbound = ReqwestTransport::new(Protocol::Http1).map_err(|error| {
+        CliError::new(Code::Local, format!("cannot reach out: {error}"))
+            .hint("the system's certificates cannot be read; videos are copied from URLs with them")
+    })?;
     let emulator = Emulator::builder()
         .listen(args.listen)
         .blobs(blobs)
@@ -71,6 +77,8 @@ async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
         .tus_token(!is_private)
         .encoding(Encoding::After(ENCODING))
         .faults(faults.unwrap_or_default())
+        .judge_media(!args.any_media)
+        .outbound(Arc::new(outbound))
         .start()
         .await
         .map_err(|error| {
@@ -91,6 +99,10 @@ async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
     console.note(format_args!(
         "the tus endpoint is {}; press Ctrl-C to stop",
         emulator.tus_url()
+    ));
+    console.note(format_args!(
+        "the videos can be seen at {}/ in a browser",
+        emulator.url()
     ));
     signals.token().cancelled().await;
     emulator

@@ -114,6 +114,9 @@ pub(crate) struct ServeArgs {
     /// Keep only lengths and digests: uploads of any size need no disk
     #[arg(long, conflicts_with = "data")]
     pub(crate) digest_only: bool,
+    /// Take whatever is uploaded for a video; without this, what is none ends in error, as with Stream
+    #[arg(long)]
+    pub(crate) any_media: bool,
     /// Let requests go wrong as the rows of this JSON file say; see the example below
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) faults: Option<PathBuf>,
