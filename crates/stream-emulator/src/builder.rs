@@ -16,6 +16,7 @@ use crate::handle::EmulatorHandle;
 use crate::hypotheses::Hypotheses;
 use crate::limits::Limits;
 use crate::outbound::Outbound;
+use crate::quirks::Quirks;
 use crate::server;
 
 /// Stream's chunk rule, in bytes. The last chunk of an upload is exempt from minimum and multiple.
@@ -80,6 +81,7 @@ pub(crate) struct Options {
     pub(crate) hypotheses: Hypotheses,
     pub(crate) limits: Limits,
     pub(crate) outbound: Outbound,
+    pub(crate) quirks: Quirks,
     pub(crate) upload_expiry: Duration,
     pub(crate) body_idle: Duration,
     pub(crate) head_timeout: Duration,
@@ -107,6 +109,7 @@ impl Default for Options {
             hypotheses: Hypotheses::default(),
             limits: Limits::default(),
             outbound: Outbound::default(),
+            quirks: Quirks::NONE,
             upload_expiry: Duration::from_secs(24 * 60 * 60),
             body_idle: Duration::from_secs(20),
             head_timeout: Duration::from_secs(10),
@@ -210,6 +213,21 @@ impl EmulatorBuilder {
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
         self
+    }
+
+    /// In what answers differ from their descriptions. Default: in nothing. See also
+    /// [`EmulatorHandle::set_quirks`].
+    pub fn quirks(mut self, quirks: Quirks) -> Self {
+        self.options.quirks = quirks;
+        self
+    }
+
+    /// What Cloudflare allows an account, all of it `times` smaller: the size of a video and what is in
+    /// [`Limits::cloudflare`], so that a test meets every limit within minutes. 1 for Cloudflare's own numbers, and so
+    /// is 0.
+    pub fn cloudflare_limits(mut self, times: u32) -> Self {
+        self.options.max_bytes = STREAM_MAX_BYTES / u64::from(times.max(1));
+        self.limits(Limits::cloudflare().scaled(times))
     }
 
     /// The way out, for what is fetched (watermarks, audio tracks, videos from a URL) and for webhooks. Default:

@@ -14,6 +14,7 @@ use crate::hypotheses::Hypotheses;
 use crate::in_process::InProcess;
 use crate::limits::Limits;
 use crate::log::RequestRecord;
+use crate::quirks::Quirks;
 use crate::route::API;
 use crate::server::Shared;
 use crate::snapshot::{UploadSnapshot, VideoSnapshot};
@@ -95,6 +96,17 @@ impl EmulatorHandle {
     /// Changes that, from the next request on.
     pub fn set_hypotheses(&self, hypotheses: Hypotheses) {
         self.shared.set_hypotheses(hypotheses);
+    }
+
+    /// In what answers differ from their descriptions.
+    #[must_use]
+    pub fn quirks(&self) -> Quirks {
+        self.shared.quirks()
+    }
+
+    /// Changes that, from the next request on.
+    pub fn set_quirks(&self, quirks: Quirks) {
+        self.shared.set_quirks(quirks);
     }
 
     /// What an account may use.

@@ -202,7 +202,8 @@ async fn dispatch(
         }
         Route::Api(operation, parameters) => {
             let call = Call::new(shared, *operation, parameters, head, body, &base);
-            op::answer(call).await?
+            let answer = op::answer(call).await?;
+            shared.quirks().applied(*operation, answer)
         }
         Route::Own(own) => own::answer(shared, own, head, body, &base).await,
         Route::ApiMethod => answer::failure(

@@ -33,8 +33,12 @@ pub(crate) fn label(tag: &str) -> String {
         return tag.to_owned();
     };
     let name = name.split([',', ';']).next().unwrap_or(name).trim();
+    // As players show it, whatever the language's own rules say of the first letter.
+    let mut letters = name.chars();
+    let first = letters.next().map(char::to_uppercase);
+    let name: String = first.into_iter().flatten().chain(letters).collect();
     if rest.is_empty() {
-        name.to_owned()
+        name
     } else {
         format!("{name} ({rest})")
     }

@@ -53,6 +53,8 @@
 //!   and a clip has all bytes of its original and says so in its `meta`.
 //! - A copy from a URL is fetched by HEAD and ranges, goes on where it broke, and after a restart. Its
 //!   source may be on this machine, which Stream would not reach.
+//! - Every answer is as Cloudflare's descriptions have it. What was seen to differ from them is a switch of
+//!   [`Quirks`].
 //! - A one-time URL works for one upload, and until it expires (30 minutes after its creation unless
 //!   that names another time). An upload that is not complete in time is refused, and its video
 //!   deleted an hour later.
@@ -90,6 +92,7 @@ mod outbound;
 mod own;
 mod page;
 mod playback;
+mod quirks;
 mod route;
 mod seen;
 mod server;
@@ -109,4 +112,5 @@ pub use hypotheses::{Alignment, ExpiredVideo, Hypotheses};
 pub use in_process::InProcess;
 pub use limits::{Limits, RequestRate};
 pub use log::RequestRecord;
+pub use quirks::Quirks;
 pub use snapshot::{UploadSnapshot, VideoSnapshot};

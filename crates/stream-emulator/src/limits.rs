@@ -75,6 +75,39 @@ pub(crate) struct Usage {
 }
 
 impl Limits {
+    /// What Cloudflare allows: 120 videos in the queue, [`RequestRate::CLOUDFLARE`], and the 1,000 minutes that are the least
+    /// one can buy. <https://developers.cloudflare.com/stream/pricing/>
+    #[must_use]
+    pub fn cloudflare() -> Self {
+        Self {
+            request_rate: Some(RequestRate::CLOUDFLARE),
+            storage_minutes: Some(1000),
+            ..Self::default()
+        }
+    }
+
+    /// All of it `times` smaller, but never nothing: the rate stays what it is, in a window and with a number of
+    /// requests that are smaller. 0 is taken for 1.
+    #[must_use]
+    pub fn scaled(self, times: u32) -> Self {
+        let times = times.max(1);
+        let smaller = |number: u64| (number / u64::from(times)).max(u64::from(number > 0));
+        let smaller_count = |count: usize| {
+            let times = usize::try_from(times).unwrap_or(usize::MAX);
+            (count / times).max(usize::from(count > 0))
+        };
+        Self {
+            concurrent_requests: self.concurrent_requests.map(smaller_count),
+            encode_slots: smaller_count(self.encode_slots),
+            request_rate: self.request_rate.map(|rate| RequestRate {
+                requests: (rate.requests / times).max(1),
+                window: (rate.window / times).max(Duration::from_secs(1)),
+            }),
+            storage_bytes: self.storage_bytes.map(smaller),
+            storage_minutes: self.storage_minutes.map(smaller),
+        }
+    }
+
     /// Whether any of them needs to know what is used.
     pub(crate) fn need_usage(&self, encodes_at_once: bool) -> bool {
         !encodes_at_once
@@ -218,6 +251,19 @@ impl Gate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scaled_limits_are_smaller_and_never_nothing() {
+        let scaled = Limits::cloudflare().scaled(20);
+        let rate = scaled.request_rate.unwrap();
+        assert_eq!((rate.requests, rate.window.as_secs()), (60, 15));
+        assert_eq!((scaled.encode_slots, scaled.storage_minutes), (6, Some(50)));
+        let scaled = Limits::cloudflare().scaled(u32::MAX);
+        let rate = scaled.request_rate.unwrap();
+        assert_eq!((rate.requests, rate.window.as_secs()), (1, 1));
+        assert_eq!((scaled.encode_slots, scaled.storage_minutes), (1, Some(1)));
+        assert_eq!(Limits::cloudflare().scaled(0), Limits::cloudflare());
+    }
 
     #[test]
     fn a_rate_that_is_exceeded_blocks_for_a_whole_window() {

@@ -151,7 +151,8 @@ impl Quirks {
                 Value::Null => "connected".into(),
                 word => word,
             };
-            input["status"] = json!({ "current": { "state": word, "reason": "", "ingestProtocol": "rtmp" } });
+            input["status"] =
+                json!({ "current": { "state": word, "reason": "", "ingestProtocol": "rtmp" } });
         }
         if self.live_playback {
             let url = |rest: &str| format!("https://live.test/{rest}");
@@ -243,7 +244,10 @@ mod tests {
     fn none_is_the_default_and_changes_nothing() {
         assert_eq!(Quirks::default(), Quirks::NONE);
         let envelope = json!({ "success": true, "messages": [], "result": { "size": 1 } });
-        assert_eq!(changed(Quirks::NONE, Op::VideosGet, envelope.clone()), envelope);
+        assert_eq!(
+            changed(Quirks::NONE, Op::VideosGet, envelope.clone()),
+            envelope
+        );
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::log::Log;
 use crate::notify;
 use crate::op;
 use crate::playback::Peer;
+use crate::quirks::Quirks;
 use crate::upload::{Stored, Uploads};
 
 const HEAD_BYTES: usize = 64 * 1024;
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     hypotheses: Mutex<Hypotheses>,
     limits: Mutex<Limits>,
+    quirks: Mutex<Quirks>,
     pub(crate) log: Arc<Log>,
     pub(crate) disk: Option<Disk>,
     /// Work that must come to its end: bodies that are being stored.
@@ -82,6 +84,14 @@ impl Shared {
             .hypotheses
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = hypotheses;
+    }
+
+    pub(crate) fn quirks(&self) -> Quirks {
+        *self.quirks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_quirks(&self, quirks: Quirks) {
+        *self.quirks.lock().unwrap_or_else(PoisonError::into_inner) = quirks;
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -138,6 +148,7 @@ impl Shared {
             gate: Gate::default(),
             hypotheses: Mutex::new(options.hypotheses),
             limits: Mutex::new(options.limits),
+            quirks: Mutex::new(options.quirks),
             log: Arc::new(Log::new()),
             disk,
             tasks: TaskTracker::new(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use stream_api::VideoState;
-use stream_emulator::{Emulator, EmulatorHandle};
+use stream_emulator::{Emulator, EmulatorHandle, Quirks};
 
 use crate::api::{VIDEOS, create, get};
 use crate::wire::{Answer, TOKEN, patch, tus};
@@ -50,6 +50,16 @@ async fn videos_are_listed_newest_first_and_narrowed() {
         ("?after=2999-01-01T00:00:00Z", vec![]),
         ("?before=2999-01-01T00:00:00Z", vec![&second, &first]),
         (&format!("?id={first},nope"), vec![&first]),
+        (
+            &format!("?name={second},First%20cut"),
+            vec![&second, &first],
+        ),
+        ("?status=ready,pendingupload", vec![&second, &first]),
+        ("?status=ready,error", vec![&first]),
+        ("?start=2999-01-01T00:00:00Z", vec![]),
+        ("?end=2999-01-01T00:00:00+02:00", vec![&second, &first]),
+        ("?live_input_id=nope", vec![]),
+        ("?limit=1.0&unknown=1", vec![&second]),
     ] {
         let listed = list(&server, query).await;
         assert_eq!(listed.iter().collect::<Vec<_>>(), wanted, "{query}");
@@ -70,12 +80,20 @@ async fn after_takes_its_own_moment_in_and_before_leaves_it_out() {
 }
 
 #[tokio::test]
-async fn counts_are_texts_and_absent_from_an_empty_list() {
+async fn counts_are_numbers_or_texts_and_absent_from_an_empty_list() {
     let server = Emulator::builder().start().await.unwrap();
     let path = format!("{VIDEOS}?include_counts=true&limit=1");
     assert!(get(&server, &path).await.json().get("total").is_none());
     create(&server, "YQ==").await;
     create(&server, "YQ==").await;
+    let counted = get(&server, &path).await.json();
+    assert_eq!(
+        (&counted["total"], &counted["range"]),
+        (&2.into(), &1.into())
+    );
+    let mut quirks = Quirks::NONE;
+    quirks.numbers_as_text = true;
+    server.set_quirks(quirks);
     let counted = get(&server, &path).await.json();
     assert_eq!(
         (&counted["total"], &counted["range"]),
@@ -109,4 +127,17 @@ async fn each_state_can_be_asked_for() {
     for state in [VideoState::Queued, VideoState::LiveInProgress] {
         assert!(list(&server, &format!("?status={state}")).await.is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_limit_that_is_no_number_can_break_the_server_as_it_was_seen_to() {
+    let server = Emulator::builder()
+        .quirks(Quirks::all())
+        .start()
+        .await
+        .unwrap();
+    let answer = get(&server, &format!("{VIDEOS}?limit=abc")).await;
+    assert_eq!((answer.status, answer.body.len()), (500, 0));
+    let answer = get(&server, &format!("{VIDEOS}?limit=1001")).await;
+    assert_eq!(answer.status, 400);
 }
