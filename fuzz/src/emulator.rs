@@ -1,11 +1,13 @@
 //! The emulator: any request to any path. It answers with a status, and nothing appears outside its folder. First
-//! line method and path, then one header per line up to an empty one, then the body.
+//! line method and path, then one header per line up to an empty one, then the body. In the path, `{video}`, `{key}`,
+//! `{input}`, `{output}`, `{mark}` and `{track}` stand for the ids of what every server begins with.
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::sync::Arc;
 
-use http::{HeaderValue, Method, Request, Uri};
-use http_transport::{Body, Transport};
+use http::{HeaderValue, Method, Request, Response, Uri};
+use http_transport::{Body, BoxFuture, Transport, TransportError};
 use stream_emulator::{Blobs, Emulator, EmulatorHandle};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -17,6 +19,8 @@ const REQUESTS: u32 = 500;
 
 struct Site {
     emulator: EmulatorHandle,
+    /// Names in a path, and what stands for them.
+    ids: Vec<(&'static str, String)>,
     // Dropped in this order: nothing runs any more when the folder goes.
     runtime: Runtime,
     folder: TempDir,
@@ -28,12 +32,12 @@ thread_local! {
 }
 
 pub(crate) fn run(bytes: &[u8]) {
-    let Some(request) = request(bytes) else {
-        return;
-    };
     SITE.with_borrow_mut(|place| {
         place.take_if(|site| site.requests >= REQUESTS);
         let site = place.get_or_insert_with(Site::start);
+        let Some(request) = request(bytes, &site.ids) else {
+            return;
+        };
         site.requests += 1;
         let transport = site.emulator.transport();
         if let Ok(answer) = site.runtime.block_on(transport.send(request)) {
@@ -43,6 +47,8 @@ pub(crate) fn run(bytes: &[u8]) {
         // Rows that the request may have added: a stalled answer would wait for ever.
         site.emulator.faults().clear();
         assert_eq!(names(site.folder.path()), ["canary", "data"]);
+        let canary = std::fs::read(site.folder.path().join("canary"));
+        assert_eq!(canary.expect("it is there"), b"outside");
     });
 }
 
@@ -57,18 +63,82 @@ impl Site {
         let emulator = Emulator::builder()
             .blobs(Blobs::Dir(folder.path().join("data")))
             .token("token")
+            .outbound(Arc::new(Outside))
+            // Another program is another target, and a slow one.
+            .ffmpeg(false)
             .start();
         let emulator = runtime.block_on(emulator).expect("an emulator");
+        let ids = runtime.block_on(fill(&emulator));
         Self {
             runtime,
             emulator,
+            ids,
             folder,
             requests: 0,
         }
     }
 }
 
-fn request(bytes: &[u8]) -> Option<Request<Body>> {
+/// Whatever is fetched is this picture, and whatever is told is heard.
+struct Outside;
+
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x01\x40\0\0\0\x50\x08\x06\0\0\0";
+
+impl Transport for Outside {
+    fn send(&self, _: Request<Body>) -> BoxFuture<'_, Result<Response<Body>, TransportError>> {
+        Box::pin(async { Ok(Response::new(Body::from(PNG))) })
+    }
+}
+
+/// Makes one of everything, and returns their names and ids.
+async fn fill(emulator: &EmulatorHandle) -> Vec<(&'static str, String)> {
+    const VIDEOS: &str = "/client/v4/accounts/a/stream";
+    let json = "content-type: application/json\n\n";
+    let mut ids: Vec<(&'static str, String)> = Vec::new();
+    for (name, text) in [
+        (
+            "{video}",
+            format!("POST {VIDEOS}\ntus-resumable: 1.0.0\nupload-length: 0\n\n"),
+        ),
+        ("{key}", format!("POST {VIDEOS}/keys\n{json}{{}}")),
+        ("{input}", format!("POST {VIDEOS}/live_inputs\n{json}{{}}")),
+        (
+            "{output}",
+            format!(
+                "POST {VIDEOS}/live_inputs/{{input}}/outputs\n{json}\
+                 {{\"url\": \"rtmp://a.test/b\", \"streamKey\": \"c\"}}"
+            ),
+        ),
+        (
+            "{mark}",
+            format!("POST {VIDEOS}/watermarks\n{json}{{\"url\": \"http://a.test/b\"}}"),
+        ),
+        (
+            "{track}",
+            format!(
+                "POST {VIDEOS}/{{video}}/audio/copy\n{json}\
+                 {{\"url\": \"http://a.test/b\", \"label\": \"c\"}}"
+            ),
+        ),
+    ] {
+        let request = request(text.as_bytes(), &ids).expect("a request");
+        let answer = emulator.transport().send(request).await.expect("an answer");
+        let (head, body) = answer.into_parts();
+        let id = if let Some(id) = head.headers.get("stream-media-id") {
+            id.to_str().expect("an id").to_owned()
+        } else {
+            let body = body.collect(1 << 20).await.expect("a body");
+            let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+            let result = &body["result"];
+            let id = result.get("uid").or(result.get("id"));
+            id.and_then(|id| id.as_str()).expect("an id").to_owned()
+        };
+        ids.push((name, id));
+    }
+    ids
+}
+
+fn request(bytes: &[u8], ids: &[(&str, String)]) -> Option<Request<Body>> {
     let end = bytes.windows(2).position(|two| two == b"\n\n");
     let (head, body) = match end {
         Some(end) => (&bytes[..end], bytes[end + 2..].to_vec()),
@@ -76,6 +146,9 @@ fn request(bytes: &[u8]) -> Option<Request<Body>> {
     };
     let mut lines = heads::lines(head);
     let (method, path) = crate::text(lines.next()?).split_once(' ')?;
+    let path = ids
+        .iter()
+        .fold(path.to_owned(), |path, (name, id)| path.replace(name, id));
     let uri = format!("http://127.0.0.1{path}").parse::<Uri>().ok()?;
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = Method::from_bytes(method.as_bytes()).ok()?;

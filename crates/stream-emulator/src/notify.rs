@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_transport::{Body, Deadlines};
+use stream_api::VideoState;
 
 use crate::account::webhook::{Notice, Webhook};
 use crate::entry::Entry;
@@ -100,11 +101,16 @@ fn ending(shared: &Shared, entry: &Entry, now: SystemTime) -> Option<Ending> {
     if entry.failure.is_some() {
         return entry.video.modified.map(Ending::Past);
     }
-    let uploaded = entry.video.uploaded?;
     let (state, _) = entry.progress(shared.videos.encoding, now);
+    let video = &entry.video;
+    if state == VideoState::Error {
+        // One that could not be fetched was never uploaded.
+        return video.uploaded.or(video.modified).map(Ending::Past);
+    }
+    let uploaded = video.uploaded?;
     match entry.encoded_at(shared.videos.encoding) {
         Some(at) if at > now => Some(Ending::Future(at)),
-        at if state.is_final() => Some(Ending::Past(at.unwrap_or(uploaded))),
+        at if state == VideoState::Ready => Some(Ending::Past(at.unwrap_or(uploaded))),
         _ => None,
     }
 }
