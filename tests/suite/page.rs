@@ -40,15 +40,24 @@ async fn a_video_uploaded_by_the_page_appears_becomes_ready_and_plays() {
     let token = ["--token", server.token()];
     let said = visit(&server.url(), "clip.webm", &token).await;
     let states = said["states"].as_array().unwrap();
-    assert!(states.iter().any(|state| state != "ready"), "seen on its way: {said}");
+    assert!(
+        states.iter().any(|state| state != "ready"),
+        "seen on its way: {said}"
+    );
     assert_eq!(states.last().unwrap(), "ready");
     assert_eq!(said["name"], "clip.webm");
-    assert!(said["facts"].as_str().unwrap().contains("426 × 240"), "{said}");
+    assert!(
+        said["facts"].as_str().unwrap().contains("426 × 240"),
+        "{said}"
+    );
     assert_eq!(said["width"], 426, "{said}");
     for empty in ["outside", "console"] {
         assert_eq!(said[empty].as_array().unwrap().len(), 0, "{said}");
     }
-    assert_eq!((&said["problem"], &said["uploads"]), (&"".into(), &0.into()));
+    assert_eq!(
+        (&said["problem"], &said["uploads"]),
+        (&"".into(), &0.into())
+    );
 
     let videos = server.videos();
     assert_eq!(videos.len(), 1);
@@ -61,6 +70,9 @@ async fn a_video_uploaded_by_the_page_appears_becomes_ready_and_plays() {
     let patches = requests.iter().filter(|request| request.method == "PATCH");
     assert!(patches.clone().count() > 0);
     for patch in patches {
-        assert!(patch.path.starts_with("/tus/") && !patch.authorized, "{patch:?}");
+        assert!(
+            patch.path.starts_with("/tus/") && !patch.authorized,
+            "{patch:?}"
+        );
     }
 }

@@ -107,6 +107,9 @@ pub(crate) fn begin(shared: &Arc<Shared>, uid: &str) {
 async fn fetch(shared: &Arc<Shared>, upload: &Arc<Upload>, url: &SourceUrl) -> Result<(), Fault> {
     let source = Source::new(shared, url)?;
     let (blob, mut ticket) = upload.take().await.ok_or(Fault::Stopped)?;
+    if upload.is_removed() {
+        return Err(Fault::Stopped);
+    }
     let mut filling = Filling::new(blob);
     let fetching = async {
         let mut about = None;
@@ -164,12 +167,17 @@ async fn clip(shared: &Arc<Shared>, upload: &Arc<Upload>, entry: &Entry) -> Resu
     let original = shared.uploads.by_blob_id(from).ok_or_else(gone)?;
     let of = shared.videos.entry_of_any(from).ok_or_else(gone)?;
     let (blob, _ticket) = upload.take().await.ok_or(Fault::Stopped)?;
+    if upload.is_removed() {
+        return Err(Fault::Stopped);
+    }
     let mut filling = Filling::new(blob);
     filling.empty().await?;
     let cut = ffmpeg::cut(shared, &of, &original, *start_seconds, *end_seconds);
     let is_cut = match cut.await {
-        Some(Ok(bytes)) => {
-            filling.push(bytes.into()).await?;
+        Some(Ok(file)) => {
+            let taken = filling.take_file(&file).await;
+            let _ = tokio::fs::remove_file(&file).await;
+            taken?;
             true
         }
         Some(Err(error)) => {

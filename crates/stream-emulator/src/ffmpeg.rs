@@ -23,6 +23,20 @@ use crate::upload::Upload;
 /// Longer than a test's video takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// What every player plays. H.264 wants even sides.
+const ENCODERS: [&str; 10] = [
+    "-c:v",
+    "libx264",
+    "-preset",
+    "veryfast",
+    "-pix_fmt",
+    "yuv420p",
+    "-vf",
+    "scale=trunc(iw/2)*2:trunc(ih/2)*2",
+    "-c:a",
+    "aac",
+];
+
 /// Where things are made.
 #[derive(Debug, Default)]
 pub(crate) struct Workshop {
@@ -59,28 +73,24 @@ impl Product {
     fn arguments(&self, target: &Path) -> Vec<OsString> {
         let words: &[&str] = match self {
             Self::Audio => &["-vn", "-c:a", "aac", "-f", "mp4"],
-            Self::Default => &[
-                "-c:v", "libx264", "-preset", "veryfast", "-c:a", "aac", "-f", "mp4",
-            ],
-            Self::Manifest(_) => &[
-                "-c:v",
-                "libx264",
-                "-preset",
-                "veryfast",
-                "-pix_fmt",
-                "yuv420p",
-                "-c:a",
-                "aac",
+            Self::Default => &["-f", "mp4"],
+            Self::Manifest(_) => &["-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod"],
+            Self::Thumbnail(_) => &[
+                "-frames:v",
+                "1",
+                "-vf",
+                "scale=640:-2",
+                "-update",
+                "1",
                 "-f",
-                "hls",
-                "-hls_time",
-                "4",
-                "-hls_playlist_type",
-                "vod",
+                "image2",
             ],
-            Self::Thumbnail(_) => &["-frames:v", "1", "-vf", "scale=640:-2", "-f", "image2"],
         };
-        let mut arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let mut arguments = Vec::new();
+        if matches!(self, Self::Default | Self::Manifest(_)) {
+            arguments.extend(ENCODERS.iter().map(OsString::from));
+        }
+        arguments.extend(words.iter().map(OsString::from));
         if let Self::Manifest(_) = self {
             arguments.push("-hls_segment_filename".into());
             arguments.push(target.join("segment%05d.ts").into());
@@ -92,13 +102,13 @@ impl Product {
     }
 }
 
-/// The bytes of a product, made if need be; `None` where `ffmpeg` is not there or cannot read the video.
+/// The file of a product, made if need be; `None` where `ffmpeg` is not there or cannot read the video.
 pub(crate) async fn product(
     shared: &Arc<Shared>,
     entry: &Entry,
     upload: &Arc<Upload>,
     product: &Product,
-) -> Option<io::Result<Vec<u8>>> {
+) -> Option<io::Result<PathBuf>> {
     let reader = reader(shared, entry)?;
     let made = async {
         let folder = shared.workshop.folder(shared, &entry.video.uid).await?;
@@ -120,51 +130,36 @@ pub(crate) async fn product(
             run(reader, seek, &input, product.arguments(&beside)).await?;
             tokio::fs::rename(&beside, &target).await?;
         }
-        let file = match product {
+        Ok(match product {
             Product::Manifest(file) => target.join(file),
             _ => target,
-        };
-        tokio::fs::read(file).await
+        })
     };
     Some(made.await)
 }
 
-/// The bytes of a part of a video, as MP4; `None` as with [`product`].
+/// A file with a part of a video, as MP4, for whoever takes it to remove; `None` as with [`product`].
 pub(crate) async fn cut(
     shared: &Arc<Shared>,
     entry: &Entry,
     upload: &Arc<Upload>,
     start_seconds: u32,
     end_seconds: u32,
-) -> Option<io::Result<Vec<u8>>> {
+) -> Option<io::Result<PathBuf>> {
     let reader = reader(shared, entry)?;
     let cut = async {
         let folder = shared.workshop.folder(shared, &entry.video.uid).await?;
         let _turn = shared.workshop.turn.lock().await;
         let input = input(&folder, upload).await?;
-        let target = folder.join("clip.mp4");
+        let target = folder.join(format!("clip-{}.mp4", crate::id::new()?));
         let length = end_seconds.saturating_sub(start_seconds).to_string();
-        let words = [
-            "-t",
-            &length,
-            "-c:v",
-            "libx264",
-            "-preset",
-            "veryfast",
-            "-c:a",
-            "aac",
-            "-movflags",
-            "+faststart",
-            "-f",
-            "mp4",
-        ];
-        let mut arguments: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let words = ["-t", &length, "-movflags", "+faststart", "-f", "mp4"];
+        let words = ENCODERS.iter().chain(&words);
+        let mut arguments: Vec<OsString> = words.map(OsString::from).collect();
         arguments.push(target.clone().into());
         let seek = u64::from(start_seconds) * 1000;
         run(reader, Some(seek), &input, arguments).await?;
-        let bytes = tokio::fs::read(&target).await;
-        let _ = tokio::fs::remove_file(&target).await;
-        bytes
+        Ok(target)
     };
     Some(cut.await)
 }

@@ -1,8 +1,10 @@
 //! [`Filling`]: the bytes of a video that come by another way than tus: by a form, or from a URL.
 
 use std::io;
+use std::path::Path;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::blob::Blob;
@@ -54,15 +56,29 @@ impl Filling {
     pub(crate) async fn empty(&mut self) -> io::Result<()> {
         self.batch.clear();
         (self.waiting, self.len) = (0, 0);
-        self.with_blob(|blob| {
-            // Without a byte there is nothing that a digest would have to forget.
-            if blob.len() == 0 {
+        self.with_blob(|blob| match blob {
+            Blob::Digest { .. } => {
+                *blob = Blob::Digest {
+                    len: 0,
+                    state: sha2::Digest::new(),
+                };
                 Ok(())
-            } else {
-                blob.truncate(0)
             }
+            blob => blob.truncate(0),
         })
         .await
+    }
+
+    /// Takes all bytes of a file.
+    pub(crate) async fn take_file(&mut self, file: &Path) -> io::Result<()> {
+        let mut file = tokio::fs::File::open(file).await?;
+        loop {
+            let mut piece = BytesMut::with_capacity(BATCH_BYTES);
+            if file.read_buf(&mut piece).await? == 0 {
+                return Ok(());
+            }
+            self.push(piece.freeze()).await?;
+        }
     }
 
     /// Takes all bytes of another blob of the same kind.

@@ -10,6 +10,7 @@ use http_transport::Body;
 use stream_api::code;
 
 use crate::answer::{self, Answer};
+use crate::server::{DRAIN_TIME, Shared};
 
 /// A form that is being read.
 pub(crate) struct Form {
@@ -64,15 +65,25 @@ impl Form {
     }
 }
 
+impl Shared {
+    /// Reads the rest of a form and throws it away, for a while: a client that is still sending reads the answer
+    /// instead of a reset.
+    pub(crate) fn drain_form(&self, mut form: Form) {
+        let stop = self.stop_connections.clone();
+        let draining = async move {
+            while let Ok(Some(mut field)) = form.next().await {
+                while let Ok(Some(_)) = field.chunk().await {}
+            }
+        };
+        let draining = tokio::time::timeout(DRAIN_TIME, draining);
+        tokio::spawn(stop.run_until_cancelled_owned(draining));
+    }
+}
+
 impl Field {
     /// Its name; empty where it has none.
     pub(crate) fn name(&self) -> &str {
         self.field.name().unwrap_or("")
-    }
-
-    /// The name of the file that it was.
-    pub(crate) fn file_name(&self) -> Option<&str> {
-        self.field.file_name()
     }
 
     /// The next bytes; `None` at the end of the field.

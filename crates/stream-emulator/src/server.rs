@@ -38,7 +38,7 @@ use crate::upload::{Stored, Uploads};
 
 const HEAD_BYTES: usize = 64 * 1024;
 /// How long, and how much, a body that nobody wanted is read.
-const DRAIN_TIME: Duration = Duration::from_secs(30);
+pub(crate) const DRAIN_TIME: Duration = Duration::from_secs(30);
 const DRAIN_BYTES: u64 = 256 * 1024 * 1024;
 
 /// What all requests share.

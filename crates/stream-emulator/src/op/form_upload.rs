@@ -33,14 +33,16 @@ pub(crate) async fn create(call: &Call<'_>) -> Answered {
     };
     let entry = Entry::new(account, uid.clone(), video);
     let upload = new_video::add(call, entry, place).await?;
-    let taking = take(Arc::clone(call.shared), Arc::clone(&upload), form);
-    match run(call.shared, taking).await {
-        Ok(()) => Ok(videos::get(call.shared, call.account(), &uid, call.base)),
-        Err(refusal) => {
-            videos::remove(call.shared, &uid, &upload.key).await;
-            Err(refusal)
+    let (shared, id) = (Arc::clone(call.shared), uid.clone());
+    let taking = async move {
+        let taken = take(&shared, &upload, form).await;
+        if taken.is_err() {
+            videos::remove(&shared, &id, &upload.key).await;
         }
-    }
+        taken
+    };
+    run(call.shared, taking).await?;
+    Ok(videos::get(call.shared, call.account(), &uid, call.base))
 }
 
 /// A form at a one-time URL. It works once: what was refused while it came may be sent again, what is
@@ -75,7 +77,8 @@ pub(crate) async fn at_one_time_url(
         Ok(form) => form,
         Err(refusal) => return *refusal,
     };
-    let taking = take(Arc::clone(shared), upload, form);
+    let taker = Arc::clone(shared);
+    let taking = async move { take(&taker, &upload, form).await };
     match run(shared, taking).await {
         Ok(()) => Answer::default(),
         Err(refusal) => *refusal,
@@ -92,7 +95,11 @@ async fn run(
 }
 
 /// Takes the file of a form into an upload, and completes it.
-async fn take(shared: Arc<Shared>, upload: Arc<Upload>, mut form: Form) -> Result<(), Box<Answer>> {
+async fn take(
+    shared: &Arc<Shared>,
+    upload: &Arc<Upload>,
+    mut form: Form,
+) -> Result<(), Box<Answer>> {
     let Some((blob, mut ticket)) = upload.take().await else {
         return busy();
     };
@@ -112,6 +119,7 @@ async fn take(shared: Arc<Shared>, upload: Arc<Upload>, mut form: Form) -> Resul
         if let Err(error) = filling.empty().await {
             tracing::warn!(%error, "what came of a form cannot be cleared away");
         }
+        shared.drain_form(form);
         return Err(refusal);
     }
     filling.sync().await.map_err(|error| storage(&error))?;
@@ -124,10 +132,10 @@ async fn take(shared: Arc<Shared>, upload: Arc<Upload>, mut form: Form) -> Resul
     });
     let is_no_video = looked.await.map_err(|error| storage(&error))?;
     upload.stored(len, true);
-    let saver = Arc::clone(&upload);
+    let saver = Arc::clone(upload);
     let saved = shared.blocking(move |shared| saver.save(shared.disk.as_ref()));
     saved.await.map_err(|error| storage(&error))?;
-    shared.completed(&upload).await;
+    shared.completed(upload).await;
     if is_no_video {
         let text = "Uploaded content is not a video";
         let status = StatusCode::BAD_REQUEST;

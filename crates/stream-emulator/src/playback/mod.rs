@@ -15,6 +15,8 @@
 mod permit;
 mod range;
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,6 +34,7 @@ use stream_api::op::downloads::DownloadStatus;
 pub(crate) use permit::Peer;
 
 use crate::answer::{self, Answer};
+use crate::blob::Blob;
 use crate::entry::Entry;
 use crate::ffmpeg::{self, Product};
 use crate::id;
@@ -192,16 +195,48 @@ async fn original(entry: &Entry, upload: &Arc<Upload>, head: &Request<()>) -> An
     }
     let len = blob.len();
     drop(blob);
+    part(Held::Upload(Arc::clone(upload)), len, kind, head)
+}
+
+/// Where bytes are read from while they are sent.
+enum Held {
+    File(PathBuf),
+    Upload(Arc<Upload>),
+}
+
+impl Held {
+    async fn piece(&self, at: u64, wanted: usize) -> io::Result<Vec<u8>> {
+        let reading = match self {
+            Self::File(path) => {
+                let path = path.clone();
+                let len = at.saturating_add(wanted as u64);
+                let blob = Blob::File {
+                    path,
+                    len,
+                    open: None,
+                };
+                tokio::task::spawn_blocking(move || blob.piece(at, wanted))
+            }
+            Self::Upload(upload) => {
+                let blob = upload.blob().await;
+                tokio::task::spawn_blocking(move || blob.piece(at, wanted))
+            }
+        };
+        reading.await.map_err(io::Error::other)?
+    }
+}
+
+/// All of it, or the range that is wanted.
+fn part(held: Held, len: u64, kind: &str, head: &Request<()>) -> Answer {
     let Some(mut answer) = head_of(head, len, kind) else {
         return unsatisfiable(len);
     };
     if head.method() == Method::GET {
-        let wanted = range::wanted(head.headers().get(RANGE), len);
-        let (from, to) = match wanted {
+        let (from, to) = match range::wanted(head.headers().get(RANGE), len) {
             Wanted::Part(from, to) => (from, to + 1),
             Wanted::All | Wanted::Nothing => (0, len),
         };
-        *answer.body_mut() = pieces(Arc::clone(upload), from, to);
+        *answer.body_mut() = pieces(held, from, to);
     }
     answer
 }
@@ -250,46 +285,23 @@ fn unsatisfiable(len: u64) -> Answer {
 }
 
 /// The bytes from `from` up to `to`, read piece by piece as they are sent.
-fn pieces(upload: Arc<Upload>, from: u64, to: u64) -> Body {
-    let pieces = futures_util::stream::unfold(Some((upload, from)), move |place| async move {
-        let (upload, at) = place?;
+fn pieces(held: Held, from: u64, to: u64) -> Body {
+    let pieces = futures_util::stream::unfold(Some((held, from)), move |place| async move {
+        let (held, at) = place?;
         if at >= to {
             return None;
         }
-        let blob = upload.blob().await;
         let wanted = usize::try_from(to - at).unwrap_or(usize::MAX).min(PIECE);
-        let reading = tokio::task::spawn_blocking(move || blob.piece(at, wanted));
-        let piece = reading.await.map_err(std::io::Error::other).flatten();
-        match piece {
+        match held.piece(at, wanted).await {
             Ok(piece) if piece.is_empty() => None,
             Ok(piece) => {
                 let next = at + piece.len() as u64;
-                Some((Ok(Frame::data(Bytes::from(piece))), Some((upload, next))))
+                Some((Ok(Frame::data(Bytes::from(piece))), Some((held, next))))
             }
             Err(error) => Some((Err(error), None)),
         }
     });
     Body::wrap(StreamBody::new(pieces))
-}
-
-/// Bytes in memory, or the part of them that is wanted.
-fn bytes(bytes: Vec<u8>, kind: &str, head: &Request<()>) -> Answer {
-    let len = bytes.len() as u64;
-    let Some(mut answer) = head_of(head, len, kind) else {
-        return unsatisfiable(len);
-    };
-    if head.method() == Method::GET {
-        let bytes = Bytes::from(bytes);
-        let part = match range::wanted(head.headers().get(RANGE), len) {
-            Wanted::Part(from, to) => {
-                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-                bytes.slice(place(from)..=place(to))
-            }
-            Wanted::All | Wanted::Nothing => bytes,
-        };
-        *answer.body_mut() = part.into();
-    }
-    answer
 }
 
 async fn made(
@@ -301,7 +313,10 @@ async fn made(
     head: &Request<()>,
 ) -> Answer {
     match ffmpeg::product(shared, entry, upload, product).await {
-        Some(Ok(made)) => bytes(made, kind, head),
+        Some(Ok(file)) => match tokio::fs::metadata(&file).await {
+            Ok(found) => part(Held::File(file), found.len(), kind, head),
+            Err(_) => missing("there is no such file of this manifest"),
+        },
         Some(Err(error)) => {
             tracing::debug!(%error, ?product, "nothing can be made of a video");
             missing("it cannot be made of this video")

@@ -27,8 +27,8 @@ struct Origin {
 }
 
 enum Mishap {
-    /// Nothing does.
-    None,
+    /// None.
+    Nothing,
     /// No connection.
     Refused,
     /// So many bytes of the answer come.
@@ -188,12 +188,12 @@ async fn a_video_is_fetched_from_its_url() {
 
 #[tokio::test]
 async fn what_breaks_goes_on_where_it_broke() {
-    use Mishap::{Cut, None, Redirect, Refused, Status};
+    use Mishap::{Cut, Nothing, Redirect, Refused, Status};
     // Two HEADs, one for the answer and one for the fetching; then GETs.
     let mishaps = [
         Redirect,
-        None,
-        None,
+        Nothing,
+        Nothing,
         Cut(1000),
         Refused,
         Status(503),
@@ -239,7 +239,7 @@ async fn a_source_that_is_not_as_stream_wants_it_fails() {
         assert_fails(mishaps, part).await;
     }
     // The first HEAD is for the answer, the second for the fetching.
-    let after = |mishap| vec![Mishap::None, Mishap::None, mishap];
+    let after = |mishap| vec![Mishap::Nothing, Mishap::Nothing, mishap];
     assert_fails(after(Mishap::NoRanges), "does not answer a range").await;
     assert_fails(after(Mishap::Changed), "changed").await;
     assert_fails(after(Mishap::Status(401)), "GET with 401").await;
@@ -282,8 +282,8 @@ async fn a_copy_goes_on_after_a_restart() {
     let directory = tempfile::tempdir().unwrap();
     let blobs = || Blobs::Dir(directory.path().to_owned());
     let mishaps = [
-        Mishap::None,
-        Mishap::None,
+        Mishap::Nothing,
+        Mishap::Nothing,
         Mishap::Cut(1000),
         Mishap::Silence,
     ];
@@ -320,7 +320,7 @@ async fn a_copy_goes_on_after_a_restart() {
 async fn a_copy_that_is_deleted_is_fetched_no_further() {
     let origin = Origin::of(
         media("clip.mp4"),
-        [Mishap::None, Mishap::None, Mishap::Silence],
+        [Mishap::Nothing, Mishap::Nothing, Mishap::Silence],
     );
     let server = server(&origin).await;
     let begun = copy(&server, &json!({ "input": URL })).await;

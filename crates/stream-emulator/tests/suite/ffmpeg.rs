@@ -10,7 +10,9 @@ use crate::media::{ask, media, strict, upload, video};
 use crate::wire::send;
 
 fn ffmpeg_is_there() {
-    let version = std::process::Command::new("ffmpeg").arg("-version").output();
+    let version = std::process::Command::new("ffmpeg")
+        .arg("-version")
+        .output();
     assert!(version.is_ok(), "ffmpeg is missing: apt-get install ffmpeg");
 }
 
@@ -32,7 +34,11 @@ async fn thumbnails_and_manifests_are_made_of_the_original() {
         assert_eq!(picture.status, 200, "{}", picture.text());
         assert!(picture.body.starts_with(&[0xFF, 0xD8, 0xFF]));
         let manifest = get("manifest/video.m3u8").await;
-        assert!(manifest.text().starts_with("#EXTM3U"), "{}", manifest.text());
+        assert!(
+            manifest.text().starts_with("#EXTM3U"),
+            "{}",
+            manifest.text()
+        );
         assert!(manifest.text().contains("#EXT-X-ENDLIST"));
         let lines = manifest.text();
         let segment = lines.lines().find(|line| line.ends_with(".ts")).unwrap();
@@ -77,7 +83,11 @@ async fn the_sound_of_a_video_is_downloaded_alone() {
         assert_eq!(ask(&server, "POST", &path, &json!({})).await.status, 200);
         let path = format!("/{uid}/downloads/{file}");
         let made = send(&server, "GET", &path, &[], b"").await.unwrap();
-        assert_eq!((made.status, &made.body[4..8]), (200, &b"ftyp"[..]), "{kind}");
+        assert_eq!(
+            (made.status, &made.body[4..8]),
+            (200, &b"ftyp"[..]),
+            "{kind}"
+        );
     }
 }
 
@@ -88,7 +98,10 @@ async fn a_file_that_would_name_others_is_never_handed_over() {
     let secret = directory.path().join("secret.txt");
     std::fs::write(&secret, "secret").unwrap();
     // A playlist, which ffmpeg by itself would follow.
-    let playlist = format!("#EXTM3U\n#EXTINF:1,\nfile://{}\n#EXT-X-ENDLIST\n", secret.display());
+    let playlist = format!(
+        "#EXTM3U\n#EXTINF:1,\nfile://{}\n#EXT-X-ENDLIST\n",
+        secret.display()
+    );
     let server = Emulator::builder().start().await.unwrap();
     let uid = upload(&server, playlist.as_bytes(), "").await;
     for path in ["thumbnails/thumbnail.jpg", "manifest/video.m3u8"] {
@@ -102,7 +115,11 @@ async fn a_file_that_would_name_others_is_never_handed_over() {
 async fn without_ffmpeg_what_cannot_be_made_is_not_found() {
     let server = strict().ffmpeg(false).start().await.unwrap();
     let uid = upload(&server, &media("clip.mp4"), "").await;
-    for path in ["thumbnails/thumbnail.jpg", "manifest/video.m3u8", "manifest/video.mpd"] {
+    for path in [
+        "thumbnails/thumbnail.jpg",
+        "manifest/video.m3u8",
+        "manifest/video.mpd",
+    ] {
         let path = format!("/{uid}/{path}");
         let answer = send(&server, "GET", &path, &[], b"").await.unwrap();
         assert_eq!(answer.status, 404, "{path}");

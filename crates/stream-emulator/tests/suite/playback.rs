@@ -143,8 +143,16 @@ async fn a_token_plays_its_video_until_it_expires() {
     let token = token(&server, &uid, json!({})).await;
     let path = format!("/{token}/original");
     let played = play(&server, &path, &["Range: bytes=0-9"]).await;
-    assert_eq!((played.status, &played.body[..]), (206, &media("clip.mp4")[..10]));
-    assert_eq!(play(&server, &format!("/{other}/original"), &[]).await.status, 401);
+    assert_eq!(
+        (played.status, &played.body[..]),
+        (206, &media("clip.mp4")[..10])
+    );
+    assert_eq!(
+        play(&server, &format!("/{other}/original"), &[])
+            .await
+            .status,
+        401
+    );
     server.advance(Duration::from_secs(3601)).await;
     assert_eq!(play(&server, &path, &[]).await.status, 401);
 }
@@ -160,7 +168,10 @@ async fn a_token_is_worth_nothing_once_its_key_is_revoked() {
     let path = format!("/{token}/original");
     assert_eq!(play(&server, &path, &[]).await.status, 200);
     let revoke = format!("{keys}/{}", key["id"].as_str().unwrap());
-    assert_eq!(ask(&server, "DELETE", &revoke, &json!({})).await.status, 200);
+    assert_eq!(
+        ask(&server, "DELETE", &revoke, &json!({})).await.status,
+        200
+    );
     assert_eq!(play(&server, &path, &[]).await.status, 401);
 }
 
@@ -181,7 +192,11 @@ async fn rules_of_access_are_kept_for_each_viewer() {
         (&["CF-Connecting-IP: 198.51.100.9", "CF-IPCountry: DE"], 200),
         (&[], 403),
     ] {
-        assert_eq!(play(&server, &path, lines).await.status, status, "{lines:?}");
+        assert_eq!(
+            play(&server, &path, lines).await.status,
+            status,
+            "{lines:?}"
+        );
     }
 }
 
