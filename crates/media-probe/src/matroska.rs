@@ -128,7 +128,7 @@ fn length<S: ReadAt + ?Sized>(
     }
     #[expect(clippy::cast_precision_loss, reason = "a scale is far below 2^53")]
     let nanos = units * scale as f64;
-    if !(nanos >= 1.0 && nanos < 1e18) {
+    if !(1.0..1e18).contains(&nanos) {
         return Ok(None);
     }
     #[expect(

@@ -237,7 +237,6 @@ fn picture(stream: &[u8]) -> Option<(u32, u32)> {
         return None;
     }
     let (width, height) = set.pixel_dimensions().ok()?;
-    let both =
-        crate::bytes::pixels(Some(width.into())).zip(crate::bytes::pixels(Some(height.into())));
-    both
+    let side = |side: u32| crate::bytes::pixels(Some(side.into()));
+    side(width).zip(side(height))
 }

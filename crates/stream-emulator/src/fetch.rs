@@ -187,27 +187,24 @@ async fn clip(shared: &Arc<Shared>, upload: &Arc<Upload>, entry: &Entry) -> Resu
         None => false,
     };
     if !is_cut {
+        // Before the bytes are there: what is seen in them is the length of the whole.
+        let whole = of.video.duration_seconds.filter(|seconds| *seconds > 0.0);
+        let end = whole.unwrap_or(f64::MAX).min(f64::from(*end_seconds));
+        let seconds = end - f64::from(*start_seconds);
+        let uid = entry.video.uid.clone();
+        let told = shared.blocking(move |shared| {
+            shared.videos.change(&uid, shared.disk.as_ref(), |video| {
+                video.duration_seconds = Some(seconds);
+                let meta = video.meta.get_or_insert_default();
+                let text = "the emulator found no ffmpeg: what plays is the whole original";
+                meta.insert("emulator-clip".to_owned(), text.into());
+                Ok::<_, ()>(())
+            })
+        });
+        told.await?.ok();
         filling.append(original.blob().await).await?;
     }
-    complete(shared, upload, filling).await?;
-    if is_cut {
-        return Ok(());
-    }
-    let whole = of.video.duration_seconds.filter(|seconds| *seconds > 0.0);
-    let end = whole.unwrap_or(f64::MAX).min(f64::from(*end_seconds));
-    let seconds = end - f64::from(*start_seconds);
-    let uid = entry.video.uid.clone();
-    let told = shared.blocking(move |shared| {
-        shared.videos.change(&uid, shared.disk.as_ref(), |video| {
-            video.duration_seconds = Some(seconds);
-            let meta = video.meta.get_or_insert_default();
-            let text = "the emulator found no ffmpeg: what plays is the whole original";
-            meta.insert("emulator-clip".to_owned(), text.into());
-            Ok::<_, ()>(())
-        })
-    });
-    told.await?.ok();
-    Ok(())
+    complete(shared, upload, filling).await
 }
 
 async fn complete(

@@ -71,7 +71,11 @@ impl Seen {
         let Some(duration) = media.duration else {
             return;
         };
-        entry.video.duration_seconds = Some(duration.as_secs_f64());
+        // That of a clip without bytes of its own is known before.
+        let is_known = |seconds: f64| seconds > 0.0;
+        if !entry.video.duration_seconds.is_some_and(is_known) {
+            entry.video.duration_seconds = Some(duration.as_secs_f64());
+        }
         let longest = entry
             .video
             .max_duration_seconds
