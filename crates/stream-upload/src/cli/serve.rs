@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_transport::{Protocol, ReqwestTransport};
-use stream_emulator::{Blobs, Emulator, Encoding, FaultPlan};
+use stream_emulator::{Blobs, Emulator, Encoding, FaultPlan, Quirks};
 
 use super::args::ServeArgs;
 use super::console::Console;
@@ -70,7 +70,16 @@ async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
         CliError::new(Code::Local, format!("cannot reach out: {error}"))
             .hint("the system's certificates cannot be read; videos are copied from URLs with them")
     })?;
-    let emulator = Emulator::builder()
+    let quirks = if args.quirks {
+        Quirks::all()
+    } else {
+        Quirks::NONE
+    };
+    let mut builder = Emulator::builder();
+    if let Some(times) = args.limits {
+        builder = builder.cloudflare_limits(times);
+    }
+    let emulator = builder
         .listen(args.listen)
         .blobs(blobs)
         .token(&token)
@@ -78,6 +87,7 @@ async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
         .encoding(Encoding::After(ENCODING))
         .faults(faults.unwrap_or_default())
         .judge_media(!args.any_media)
+        .quirks(quirks)
         .outbound(Arc::new(outbound))
         .start()
         .await

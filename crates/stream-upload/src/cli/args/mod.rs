@@ -117,9 +117,25 @@ pub(crate) struct ServeArgs {
     /// Take whatever is uploaded for a video; without this, what is none ends in error, as with Stream
     #[arg(long)]
     pub(crate) any_media: bool,
+    /// Enforce what Cloudflare allows an account, N times smaller (x1: its own numbers): requests in five
+    /// minutes, videos in the queue, minutes, the size of a video [default: only queue and size]
+    #[arg(long, value_name = "xN", value_parser = limits)]
+    pub(crate) limits: Option<u32>,
+    /// Answer as Stream was seen to answer where no description has it so: numbers as texts, null lists,
+    /// missing and unknown fields
+    #[arg(long)]
+    pub(crate) quirks: bool,
     /// Let requests go wrong as the rows of this JSON file say; see the example below
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) faults: Option<PathBuf>,
+}
+
+/// `x20`, or `20`.
+#[cfg(feature = "emulator")]
+fn limits(text: &str) -> Result<u32, String> {
+    let times = text.strip_prefix('x').unwrap_or(text).parse().ok();
+    let times = times.filter(|times| (1..=1_000_000).contains(times));
+    times.ok_or_else(|| "must be x1 to x1000000, such as x20".to_owned())
 }
 
 #[cfg(test)]
