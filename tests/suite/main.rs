@@ -8,6 +8,7 @@
 )]
 
 mod alignment;
+mod bandwidth;
 mod cli;
 mod doubt;
 mod evidence;

@@ -1,6 +1,7 @@
 //! One file over several connections: partial uploads, each resumed on its own, and a final one that joins them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use stream_emulator::{EmulatorHandle, Fault, FaultRule, FaultTarget};
 use test_support::{ChaosProxy, Process, fixtures};
@@ -115,6 +116,129 @@ async fn the_join_is_never_repeated_blindly_and_a_rerun_finds_its_parts() {
         1,
         "the first join may have been carried out"
     );
+}
+
+/// How many bodies of parts were under way at once, at most.
+fn most_at_once(emulator: &EmulatorHandle) -> usize {
+    let requests = emulator.requests();
+    let patches: Vec<_> = requests
+        .iter()
+        .filter(|request| request.method == "PATCH")
+        .map(|request| (request.began, request.began + request.took))
+        .collect();
+    let during = |at| {
+        let runs = |(began, ended): &&(Duration, Duration)| *began <= at && at < *ended;
+        patches.iter().filter(runs).count()
+    };
+    let most = patches.iter().map(|(began, _)| during(*began)).max();
+    most.unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn there_are_more_parts_than_connections_and_no_more_under_way_than_connections() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let source = world.random_file("a.mov", 80 * MIB);
+    let mut put = world.put_to(&emulator.tus_url(), &source);
+    put.args(["--parts", "2"]);
+    let ended = run(put).await.expect(0);
+    assert_joined(&emulator, &ended, &source).await;
+    let requests = emulator.requests();
+    let creations = requests.iter().filter(|it| it.method == "POST").count();
+    assert_eq!(creations, 6, "five parts, and the whole");
+    assert!(most_at_once(&emulator) <= 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_that_wait_for_a_connection_are_resumed_after_a_kill_too() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let proxy = ChaosProxy::builder(emulator.addr())
+        .rate_up(40 * MIB)
+        .patience(PATIENCE)
+        .start()
+        .await
+        .unwrap();
+    let source = world.random_file("a.mov", 96 * MIB);
+    let put = || {
+        let mut command = world.put_to(&proxy.url("/files/"), &source);
+        command.args(["--parts", "2"]);
+        command
+    };
+    let process = Process::spawn(put()).unwrap();
+    proxy
+        .wait_until(|counters| counters.bytes_up >= 50 * MIB)
+        .await;
+    process.kill_9();
+    process.wait(PATIENCE).await.unwrap();
+    let ended = run(put()).await.expect(0);
+    let resumed = ended.events("resumed");
+    assert_eq!(resumed.len(), 1, "{resumed:?}");
+    assert!(resumed[0]["offset"].as_u64().unwrap() > 40 * MIB);
+    assert_joined(&emulator, &ended, &source).await;
+    assert!(proxy.counters().bytes_up <= 96 * MIB + RESEND_BOUND);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_that_are_given_up_are_removed() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let proxy = ChaosProxy::builder(emulator.addr())
+        .rate_up(40 * MIB)
+        .patience(PATIENCE)
+        .start()
+        .await
+        .unwrap();
+    let source = world.random_file("a.mov", 64 * MIB);
+    let endpoint = proxy.url("/files/");
+    let process = Process::spawn(put(&world, &endpoint, &source)).unwrap();
+    proxy
+        .wait_until(|counters| counters.bytes_up >= 20 * MIB)
+        .await;
+    process.kill_9();
+    process.wait(PATIENCE).await.unwrap();
+    assert_eq!(emulator.uploads().len(), 4);
+    let mut anew = world.put_to(&endpoint, &source);
+    anew.args(["--parts", "1", "--no-resume"]);
+    let ended = run(anew).await.expect(0);
+    assert_joined(&emulator, &ended, &source).await;
+}
+
+#[tokio::test]
+async fn unasked_a_file_goes_over_one_connection_to_a_server_that_is_near() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let source = world.random_file("a.mov", 80 * MIB);
+    let ended = run(world.put_to(&emulator.tus_url(), &source))
+        .await
+        .expect(0);
+    assert_joined(&emulator, &ended, &source).await;
+    let requests = emulator.requests();
+    let creations = requests.iter().filter(|it| it.method == "POST").count();
+    assert_eq!(creations, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unasked_a_large_file_goes_in_parts_where_the_way_is_long() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let proxy = ChaosProxy::builder(emulator.addr())
+        .delay(Duration::from_millis(30))
+        .rate_up(32 * MIB)
+        .patience(PATIENCE)
+        .start()
+        .await
+        .unwrap();
+    let source = world.random_file("a.mov", 96 * MIB);
+    let put = || world.put_to(&proxy.url("/files/"), &source);
+    let ended = run(put()).await.expect(0);
+    assert_joined(&emulator, &ended, &source).await;
+    assert_eq!(ended.events("created").len(), 1);
+    let requests = emulator.requests();
+    let creations = requests.iter().filter(|it| it.method == "POST").count();
+    assert!(creations > 2, "{creations}");
+    let again = run(put()).await.expect(0);
+    assert_eq!(again.events("skipped")[0]["reason"], "already-uploaded");
 }
 
 #[tokio::test]

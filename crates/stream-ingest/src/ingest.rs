@@ -69,10 +69,10 @@ impl Ingest {
         let mut running = JoinSet::new();
         let mut waiting = JoinSet::new();
         let mut open = true;
+        let mut limit = self.uploader.parallel_to(self.target.url());
         loop {
             // No more than run at once: files are begun in their order, and none is begun after credentials were refused.
-            let most = self.uploader.options().parallel;
-            while open && running.len() < most && !cancel.is_cancelled() {
+            while open && running.len() < limit.now() && !cancel.is_cancelled() {
                 let Some(job) = jobs.next() else {
                     open = false;
                     break;
@@ -82,6 +82,7 @@ impl Ingest {
             let ended = tokio::select! {
                 Some(ended) = running.join_next() => ended,
                 Some(ended) = waiting.join_next() => ended,
+                () = limit.changed(), if open && !running.is_empty() => continue,
                 else => break,
             };
             let Ok(result) = ended else { continue };

@@ -13,7 +13,9 @@ use http_transport::BoxFuture;
 use tus_core::checksum::Digester;
 use tus_core::{ChecksumAlgorithm, Chunk, header};
 
+use crate::bandwidth::Gate;
 use crate::buffer::{BUFFER_BYTES, BufferPool};
+use crate::digest::Reads;
 use crate::prove::Tracer;
 use crate::source::{Look, Source};
 
@@ -42,6 +44,10 @@ pub(crate) struct ChunkBody {
     digester: Option<Digester>,
     /// Follows what is read.
     tracer: Option<Arc<Tracer>>,
+    /// Has the whole source digested.
+    reads: Option<Reads>,
+    /// Holds pieces back that would be too fast.
+    gate: Option<Gate>,
 }
 
 impl ChunkBody {
@@ -66,6 +72,21 @@ impl ChunkBody {
             sent: 0,
             digester: None,
             tracer: None,
+            reads: None,
+            gate: None,
+        }
+    }
+
+    /// Leaves what it reads with whoever digests the whole source.
+    pub(crate) fn with_reads(self, reads: Option<Reads>) -> Self {
+        Self { reads, ..self }
+    }
+
+    /// Lets every piece wait at `gate` before it leaves.
+    pub(crate) fn with_gate(self, gate: Gate) -> Self {
+        Self {
+            gate: Some(gate),
+            ..self
         }
     }
 
@@ -98,14 +119,17 @@ impl ChunkBody {
             Arc::clone(&self.pool),
             self.read_from,
         );
-        let tracer = self.tracer.clone();
+        let (tracer, reads) = (self.tracer.clone(), self.reads.clone());
         self.reading = Some(Box::pin(async move {
             let buffer = pool.take().await;
-            let Some(tracer) = tracer else {
-                return source.read_at(offset, buffer).await;
-            };
-            let begin = Tracer::begin_at(offset);
+            let begin = tracer.as_ref().map_or(offset, |_| Tracer::begin_at(offset));
             let mut bytes = source.read_at(begin, buffer).await?;
+            if let Some(reads) = reads {
+                reads.leave(begin, &bytes).await;
+            }
+            let Some(tracer) = tracer else {
+                return Ok(bytes);
+            };
             tracer.read(begin, &bytes)?;
             let before = usize::try_from(offset - begin).unwrap_or(usize::MAX);
             bytes.advance(before.min(bytes.len()));
@@ -168,9 +192,11 @@ impl Body for ChunkBody {
         if this.ready.is_empty() {
             this.ready = ready!(this.poll_read(cx))?;
         }
-        let piece = this
-            .ready
-            .split_to(this.ready.len().min(this.piece_bytes()));
+        let mut most = this.ready.len().min(this.piece_bytes());
+        if let Some(gate) = &mut this.gate {
+            most = ready!(gate.poll_pass(cx, most));
+        }
+        let piece = this.ready.split_to(most);
         let len = piece.len() as u64;
         // Asked before the last piece leaves: a chunk of a source that changed must not arrive whole,
         // for it may be the one that completes the upload.

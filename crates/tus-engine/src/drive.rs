@@ -3,28 +3,32 @@
 //! This is the only caller of [`Upload`]. No rule of the protocol stands here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use http_transport::TransportError;
 use resume_store::{Record, State};
-use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep_until, timeout};
 use tus_core::client::{
     Event as CoreEvent, Failure, Now, Outcome, Reconciled, Start, Step, Upload, UploadPlan,
 };
 use tus_core::rejection::Phase;
-use tus_core::{ChecksumWish, UploadUrl};
+use tus_core::{ChecksumWish, UploadConcat, UploadUrl};
 
 use crate::capabilities::Known;
+use crate::chunk_size::ChunkSize;
 use crate::control::{Wish, Wishes};
+use crate::digest::{Ahead, Reads, WholeDigest};
 use crate::error::UploadError;
 use crate::event::{Event, EventSink, RestartReason, UploadId};
+use crate::measured::Measured;
 use crate::new_upload::Report;
+use crate::pace::{Pace, Turn};
 use crate::prove::Tracer;
 use crate::resume::{Keeper, Outset};
 use crate::source::{Look, Source};
-use crate::task::{Setup, Task, take_turn};
+use crate::task::{Setup, Task};
 use crate::uploader::Shared;
 
 pub(crate) struct Driver {
@@ -50,6 +54,8 @@ pub(crate) struct Driver {
     pub(crate) requests: u64,
     pub(crate) last_fault: Option<TransportError>,
     pub(crate) save_trouble_told: bool,
+    /// That the bandwidth is limited.
+    pub(crate) held_told: Arc<AtomicBool>,
     /// A creation was sent, and whether it was carried out is not known.
     pub(crate) creation_in_doubt: bool,
     /// The store has the URL of the upload.
@@ -65,8 +71,19 @@ pub(crate) struct Driver {
     pub(crate) asking: Option<OwnedMutexGuard<Known>>,
     abandoned: Option<Record>,
     restarted: Option<RestartReason>,
-    turn: Option<OwnedSemaphorePermit>,
-    started: Instant,
+    pub(crate) pace: Arc<Pace>,
+    pub(crate) measured: Arc<Measured>,
+    pub(crate) chunk_size: ChunkSize,
+    /// The digest of the next chunk, made while this one is sent.
+    pub(crate) ahead: Option<Ahead>,
+    whole_digest: Option<WholeDigest>,
+    pub(crate) is_part: bool,
+    /// When the last piece left, in microseconds after `started`.
+    pub(crate) left_at: Arc<AtomicU64>,
+    turn: Option<Turn>,
+    /// It runs in turns: a part does not, for its whole does.
+    takes_turns: bool,
+    pub(crate) started: Instant,
 }
 
 impl Driver {
@@ -75,6 +92,7 @@ impl Driver {
         let options = &shared.options;
         let creation_url = task.new.entry.url().clone();
         // A resume needs to know of checksums only, and is not worth a question unless one was asked for by name.
+        let is_part = setup.concat == Some(UploadConcat::Partial);
         let creates = outset.start == Start::Create;
         let curious = creates || matches!(options.checksum, ChecksumWish::Required(_));
         let one_time = task.new.entry.creation().is_none();
@@ -88,12 +106,16 @@ impl Driver {
         } else {
             (None, None)
         };
-        let chunk_bytes = [
-            options.chunk_bytes,
+        let measured = shared.measurements.of(&creation_url);
+        let largest = [
             source.window_bytes(),
             shared.capabilities.largest_chunk(&creation_url),
         ];
-        let chunk_bytes = chunk_bytes.into_iter().flatten().min();
+        let largest = largest.into_iter().flatten().min();
+        let wanted = options.chunk_bytes.or_else(|| measured.chunk_bytes());
+        let chunk_bytes = wanted.into_iter().chain(largest).min();
+        let chunk_rule = shared.service.chunk_rule();
+        let chunk_size = ChunkSize::new(chunk_rule, largest, options.chunk_bytes.is_some());
         let creation = task.new.entry.creation().cloned().map(|mut creation| {
             let key = &outset.record.idempotency_key;
             shared.service.stamp(key, &mut creation);
@@ -101,7 +123,7 @@ impl Driver {
         });
         let plan = UploadPlan::resume(creation_url.clone(), creation, source.length())
             .with_start(outset.start)
-            .with_chunk_rule(shared.service.chunk_rule())
+            .with_chunk_rule(chunk_rule)
             .with_chunk_bytes(chunk_bytes)
             .with_retry(options.retry.with_answer_wait(options.deadlines.response))
             .with_keep_headers(shared.service.keep_headers())
@@ -124,6 +146,14 @@ impl Driver {
             restarted: outset.restarted,
             id: task.id,
             sink: setup.sink,
+            pace: task.pace(),
+            measured,
+            chunk_size,
+            ahead: None,
+            whole_digest: (options.content_sha256 && !is_part).then(WholeDigest::start),
+            is_part,
+            left_at: Arc::default(),
+            takes_turns: setup.turn.is_some(),
             turn: setup.turn,
             shared,
             look: source.opened_as(),
@@ -136,6 +166,7 @@ impl Driver {
             requests: 0,
             last_fault: None,
             save_trouble_told: false,
+            held_told: Arc::default(),
             creation_in_doubt: false,
             doubted: false,
             read_failed: false,
@@ -235,14 +266,22 @@ impl Driver {
     /// Waits for another wish, with the lease and without a turn.
     async fn pause(&mut self, wishes: &mut Wishes) {
         self.upload.interrupted(now());
-        let had_turn = self.turn.take().is_some();
+        self.turn = None;
         self.emit(Event::Paused);
         wishes.changed().await;
-        if had_turn {
-            self.turn = take_turn(&self.shared).await;
-        }
+        self.take_turn().await;
         self.upload.interrupted(now());
         self.emit(Event::Unpaused);
+    }
+
+    /// Waits for a turn, unless it has one. One that is wanted back is given back first: whoever waits longest has it next.
+    pub(crate) async fn take_turn(&mut self) {
+        if self.turn.as_ref().is_some_and(Turn::is_surplus) {
+            self.turn = None;
+        }
+        if self.takes_turns && self.turn.is_none() {
+            self.turn = self.pace.turn().await;
+        }
     }
 
     pub(crate) async fn end(&mut self, outcome: Outcome) -> Result<Report, UploadError> {
@@ -252,10 +291,13 @@ impl Driver {
                 self.record.length = Some(length);
                 self.note_tags();
                 let upload_id = upload_id(&self.record);
+                let content_sha256 = self.content_sha256(length).await;
                 let content = self.tracer.as_ref().and_then(|tracer| tracer.content());
                 self.record.finish(content);
                 // The network is free for the next one while the end is written.
-                self.turn = None;
+                if self.turn.take().is_some() {
+                    self.pace.finished();
+                }
                 self.retire().await;
                 if self.doubted && !self.shared.service.tidy(&self.record).await {
                     self.emit(Event::PossibleOrphan);
@@ -269,6 +311,7 @@ impl Driver {
                     settings_differ: false,
                     tags: self.record.tags.clone(),
                     upload_id,
+                    content_sha256,
                     bytes_sent: self.sent.load(Ordering::Relaxed),
                     requests: self.requests,
                     elapsed: self.started.elapsed(),
@@ -295,6 +338,24 @@ impl Driver {
             Outcome::Terminated => {
                 self.forget().await;
                 Err(UploadError::Terminated)
+            }
+        }
+    }
+
+    /// Where bodies leave what they read, if somebody wants it.
+    pub(crate) fn reads(&self) -> Option<Reads> {
+        self.whole_digest.as_ref().map(WholeDigest::reads)
+    }
+
+    /// The digest of the whole source, which must not fail an upload that is finished.
+    async fn content_sha256(&mut self, length: u64) -> Option<[u8; 32]> {
+        let whole = self.whole_digest.take()?;
+        let pool = &self.shared.permits.buffers;
+        match whole.finish(&self.source, pool, length).await {
+            Ok(digest) => digest,
+            Err(error) => {
+                tracing::warn!(%error, "the source cannot be read for its digest");
+                None
             }
         }
     }

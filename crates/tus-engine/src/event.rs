@@ -148,6 +148,8 @@ pub enum RestartReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WaitReason {
+    /// As many bytes leave as may. Told once for each upload.
+    Bandwidth,
     /// The service asked for fewer requests, from this or another upload.
     RateLimit,
     /// The service works on as many videos as it takes.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use http_transport::FaultKind;
 use resume_store::State;
 use tus_core::UploadUrl;
 use tus_core::client::{
@@ -31,6 +32,7 @@ impl Driver {
             }
             CoreEvent::ChunkShrunk { to_bytes } => {
                 self.shrunk_to = Some(to_bytes);
+                self.chunk_size.shrunk(to_bytes);
                 self.emit(Event::ChunkShrunk { to_bytes });
             }
             CoreEvent::Created { url, expires, .. } => {
@@ -127,6 +129,9 @@ impl Driver {
             reason,
             RetryReason::Broken | RetryReason::NoAnswer | RetryReason::Unreachable
         );
+        if is_trouble(&reason) || (transport && self.timed_out()) {
+            self.pace.trouble();
+        }
         let detail = self
             .last_fault
             .as_ref()
@@ -138,6 +143,11 @@ impl Driver {
             wait,
             attempt,
         });
+    }
+
+    fn timed_out(&self) -> bool {
+        let fault = self.last_fault.as_ref();
+        fault.is_some_and(|fault| matches!(fault.kind(), FaultKind::Timeout(_)))
     }
 
     /// A wait that is too long for this upload is meant for everybody else who talks to the server, too.
@@ -191,5 +201,22 @@ impl Driver {
                 .with_probe(false),
         );
         Ok(())
+    }
+}
+
+/// Whether fewer uploads at once would have been better for the server. A queue of videos that is full is no such thing: it holds
+/// creations, and no bytes.
+fn is_trouble(reason: &RetryReason) -> bool {
+    match reason {
+        RetryReason::NoAnswer => true,
+        RetryReason::Refused(status, _) => status.is_server_error(),
+        RetryReason::Throttled(_, verdict) => {
+            let kind = verdict.as_ref().and_then(|verdict| verdict.kind);
+            !matches!(
+                kind,
+                Some(VerdictKind::QueueFull | VerdictKind::StorageFull)
+            )
+        }
+        _ => false,
     }
 }

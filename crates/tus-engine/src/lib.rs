@@ -22,10 +22,13 @@
 //! # }
 //! ```
 
+mod bandwidth;
 mod body;
 mod buffer;
 mod capabilities;
+mod chunk_size;
 mod control;
+mod digest;
 mod drive;
 mod error;
 mod event;
@@ -33,8 +36,10 @@ mod handle;
 mod heed;
 mod journal;
 mod keep;
+mod measured;
 mod new_upload;
 mod options;
+mod pace;
 mod parts;
 mod permits;
 mod prove;
@@ -51,7 +56,8 @@ pub use error::UploadError;
 pub use event::{Event, EventSink, RestartReason, Silent, UploadId, WaitReason};
 pub use handle::{Termination, UploadHandle};
 pub use new_upload::{Entry, NewUpload, Report, Resume};
-pub use options::UploaderOptions;
+pub use options::{Parallel, Parts, UploaderOptions};
+pub use pace::Limit;
 pub use reader::{ReaderSource, WINDOW_BYTES};
 pub use service::{Finding, PlainTus, Service, printable};
 pub use source::{BytesSource, FileSource, Look, Ready, Source};

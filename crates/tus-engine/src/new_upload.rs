@@ -191,6 +191,9 @@ pub struct Report {
     pub tags: BTreeMap<String, String>,
     /// The last segment of the upload's URL: its id on servers that have no other.
     pub upload_id: String,
+    /// SHA-256 of the whole source, if [`UploaderOptions::content_sha256`](crate::UploaderOptions::content_sha256) asks for it;
+    /// `None` also when an earlier run had finished it, and for a pipe whose beginning passed in an earlier run.
+    pub content_sha256: Option<[u8; 32]>,
     /// Body bytes put on the wire by this run, repetitions included.
     pub bytes_sent: u64,
     /// Requests of this run.

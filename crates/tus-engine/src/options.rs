@@ -1,5 +1,6 @@
 //! [`UploaderOptions`]: every knob of the engine, its unit and its default.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use http_transport::Deadlines;
@@ -9,7 +10,9 @@ use tus_core::{ChecksumWish, RetryPolicy};
 ///
 /// ```
 /// let options = tus_engine::UploaderOptions::default();
-/// assert_eq!(options.parallel, 4);
+/// assert_eq!(options.parallel, tus_engine::Parallel::Auto);
+/// assert_eq!(options.most_parallel, 32);
+/// assert_eq!(options.parts, tus_engine::Parts::Auto);
 /// assert_eq!(options.chunk_bytes, None);
 /// assert_eq!(options.one_request_bytes, 1024 * 1024);
 /// assert_eq!(options.buffer_bytes, 32 * 1024 * 1024);
@@ -18,18 +21,25 @@ use tus_core::{ChecksumWish, RetryPolicy};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct UploaderOptions {
-    /// Uploads at once; further ones wait for their turn. Default 4.
-    pub parallel: usize,
-    /// Bytes per PATCH. Default: what the service prefers. Fitted into the service's rule; to refuse a size that does not
-    /// fit, ask [`ChunkRule::check`](tus_core::ChunkRule::check) first.
+    /// Uploads at once; further ones wait for their turn. Default [`Parallel::Auto`].
+    pub parallel: Parallel,
+    /// The most uploads at once to one origin that [`Parallel::Auto`] comes to. Default 32.
+    pub most_parallel: usize,
+    /// Bytes per PATCH, fitted into the service's rule; to refuse a size that does not fit, ask
+    /// [`ChunkRule::check`](tus_core::ChunkRule::check) first. Default: what the service prefers to begin with, more while the
+    /// pause between two chunks costs more than 3 % of the time, half of it after a break.
     pub chunk_bytes: Option<u64>,
     /// Whether chunks carry a digest. Default [`ChecksumWish::Offered`]: the cheapest one that the server offers, or none.
     pub checksum: ChecksumWish,
+    /// Whether the [`Report`](crate::Report) tells SHA-256 of the whole source. Of one that is sent in order and in one run it
+    /// costs no second reading; else what was not read by this run is read at the end. Default `false`.
+    pub content_sha256: bool,
     /// Uploads of at most so many bytes are created and sent in one request, where the server offers that. Default 1 MiB.
     pub one_request_bytes: u64,
-    /// Connections for one upload, where the server joins partial uploads (`concatenation`). Default 1. Every part is resumed
-    /// on its own; a part has at least 1 MiB.
-    pub parts: usize,
+    /// Connections for one upload, where the server joins partial uploads (`concatenation`). Default [`Parts::Auto`]. There are
+    /// up to four times as many parts, so that a slow connection holds nothing up; each is resumed on its own, and has at least
+    /// 1 MiB.
+    pub parts: Parts,
     /// Send PATCH and DELETE as POST with `X-HTTP-Method-Override`, where something on the way does not let them pass. Default
     /// `false`.
     pub method_override: bool,
@@ -39,23 +49,65 @@ pub struct UploaderOptions {
     /// How long confirmed offsets are gathered before they are written to the store. Default 250 ms. Creation and end are
     /// written at once.
     pub commit_interval: Duration,
+    /// How many body bytes may leave per second, over all connections. Default: any number.
+    /// [`Uploader::set_bandwidth`](crate::Uploader::set_bandwidth) changes it while uploads run.
+    pub bandwidth: Option<NonZeroU64>,
     /// How long the transport waits, and for what.
     pub deadlines: Deadlines,
     /// When to wait and when to stop.
     pub retry: RetryPolicy,
 }
 
+/// How many uploads run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Parallel {
+    /// As many as help, found anew for each origin: begins with 4, has more of them while more bytes (or, of small files, more
+    /// files) come through, and fewer when the server asks for less, fails or does not answer.
+    #[default]
+    Auto,
+    /// So many, over all origins.
+    Fixed(usize),
+}
+
+impl From<usize> for Parallel {
+    fn from(count: usize) -> Self {
+        Self::Fixed(count.max(1))
+    }
+}
+
+/// Over how many connections one upload goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Parts {
+    /// One, unless it is measured that more pay: the server joins partial uploads, the source has at least 64 MiB, the way is
+    /// 20 ms long or more, and one connection does not fill it. Then up to 8.
+    #[default]
+    Auto,
+    /// So many, if the server joins partial uploads.
+    Fixed(usize),
+}
+
+impl From<usize> for Parts {
+    fn from(count: usize) -> Self {
+        Self::Fixed(count.max(1))
+    }
+}
+
 impl Default for UploaderOptions {
     fn default() -> Self {
         Self {
-            parallel: 4,
+            parallel: Parallel::Auto,
+            most_parallel: 32,
             chunk_bytes: None,
             checksum: ChecksumWish::Offered,
+            content_sha256: false,
             one_request_bytes: 1024 * 1024,
-            parts: 1,
+            parts: Parts::Auto,
             method_override: false,
             buffer_bytes: 32 * 1024 * 1024,
             commit_interval: Duration::from_millis(250),
+            bandwidth: None,
             deadlines: Deadlines::default(),
             retry: RetryPolicy::DEFAULT,
         }
@@ -63,11 +115,20 @@ impl Default for UploaderOptions {
 }
 
 impl UploaderOptions {
-    /// Sets [`parallel`](Self::parallel), at least 1.
+    /// Sets [`parallel`](Self::parallel): a number, at least 1, or [`Parallel::Auto`].
     #[must_use]
-    pub fn with_parallel(self, parallel: usize) -> Self {
+    pub fn with_parallel(self, parallel: impl Into<Parallel>) -> Self {
         Self {
-            parallel: parallel.max(1),
+            parallel: parallel.into(),
+            ..self
+        }
+    }
+
+    /// Sets [`most_parallel`](Self::most_parallel), at least 1.
+    #[must_use]
+    pub fn with_most_parallel(self, most_parallel: usize) -> Self {
+        Self {
+            most_parallel: most_parallel.max(1),
             ..self
         }
     }
@@ -87,6 +148,15 @@ impl UploaderOptions {
         Self { checksum, ..self }
     }
 
+    /// Sets [`content_sha256`](Self::content_sha256).
+    #[must_use]
+    pub fn with_content_sha256(self, content_sha256: bool) -> Self {
+        Self {
+            content_sha256,
+            ..self
+        }
+    }
+
     /// Sets [`one_request_bytes`](Self::one_request_bytes).
     #[must_use]
     pub fn with_one_request_bytes(self, one_request_bytes: u64) -> Self {
@@ -96,11 +166,11 @@ impl UploaderOptions {
         }
     }
 
-    /// Sets [`parts`](Self::parts), at least 1.
+    /// Sets [`parts`](Self::parts): a number, at least 1, or [`Parts::Auto`].
     #[must_use]
-    pub fn with_parts(self, parts: usize) -> Self {
+    pub fn with_parts(self, parts: impl Into<Parts>) -> Self {
         Self {
-            parts: parts.max(1),
+            parts: parts.into(),
             ..self
         }
     }
@@ -130,6 +200,12 @@ impl UploaderOptions {
             commit_interval,
             ..self
         }
+    }
+
+    /// Sets [`bandwidth`](Self::bandwidth).
+    #[must_use]
+    pub fn with_bandwidth(self, bandwidth: Option<NonZeroU64>) -> Self {
+        Self { bandwidth, ..self }
     }
 
     /// Sets [`deadlines`](Self::deadlines).

@@ -3,72 +3,157 @@
 //! Each part is an upload like any other, with a record of its own: a crash costs none of them. The whole is created by the
 //! final upload; until then its record only tells how the source was divided.
 
-use std::collections::BTreeSet;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+mod source;
+mod together;
 
-use bytes::Bytes;
-use http_transport::BoxFuture;
-use resume_store::{Evidence, Record, Resemblance, State};
-use tokio::sync::OwnedSemaphorePermit;
+use std::sync::Arc;
+use std::time::Duration;
+
+use resume_store::{Fingerprint, Record, Resemblance, State};
 use tokio::task::JoinSet;
-use tus_core::client::Failure;
-use tus_core::{Extension, UploadConcat, UploadLength, UploadUrl};
+use tokio::time::{Instant, sleep};
+use tus_core::client::{Failure, Start};
+use tus_core::{Extension, UploadConcat, UploadUrl};
 
-use crate::buffer::Buffer;
 use crate::control::Wishes;
 use crate::drive::Driver;
 use crate::error::UploadError;
-use crate::event::{Event, EventSink, UploadId};
+use crate::event::Event;
+use crate::measured::{Measured, WORTH_DIVIDING_BYTES};
 use crate::new_upload::Report;
+use crate::options::Parts;
+use crate::pace::Turn;
 use crate::prove;
 use crate::resume::Outset;
-use crate::source::{Look, Source};
+use crate::source::Source;
 use crate::task::{Setup, Task};
+
+use source::PartSource;
+use together::{FinalSink, PartSink, Together};
 
 /// No part is smaller: below it, a part costs more than it brings. 1 MiB.
 const MIN_PART_BYTES: u64 = 1024 * 1024;
+/// Parts beyond one for each connection are no smaller. 16 MiB.
+const MIN_SPARE_BYTES: u64 = 16 * 1024 * 1024;
+/// Parts for each connection, so that a slow one holds nothing up: the others take what it does not.
+const PARTS_PER_CONNECTION: u64 = 4;
+/// The creation that joins names every part in one header, and servers take only so long ones.
+const MAX_PARTS: u64 = 64;
+/// No record that is in order names more.
+const MOST_KNOWN_PARTS: u64 = 1024;
+/// Connections for an upload that an earlier run has divided.
+const USUAL_CONNECTIONS: usize = 8;
+/// What one connection brings is measured for so many round trips: it begins slowly.
+const MEASURED_ROUND_TRIPS: u32 = 10;
+
+/// And for no less time: what the system's buffers take at first must not count for much.
+const MEASURED_AT_LEAST: Duration = Duration::from_secs(1);
 
 /// The tag of the whole's record that says into how many parts the source was divided.
 const PARTS_TAG: &str = "parts";
 
+/// How a source is sent in parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Division {
+    parts: u64,
+    /// Parts at once.
+    connections: usize,
+    /// Begin with one, and have more of them only if it does not bring all there is, measured for so long.
+    measure_for: Option<Duration>,
+}
+
+impl Division {
+    /// How many parts are under way from the beginning.
+    fn at_once(&self) -> usize {
+        match self.measure_for {
+            Some(_) => 1,
+            None => self.connections,
+        }
+    }
+}
+
+/// Into how many parts the source of a remembered whole was divided.
+pub(crate) fn count_of(whole: &Record) -> Option<u64> {
+    whole.tags.get(PARTS_TAG)?.parse().ok()
+}
+
+/// Into how many parts `length` bytes go for so many connections; less than two are none.
+fn parts_for(length: u64, connections: usize) -> u64 {
+    if connections < 2 {
+        return 1;
+    }
+    let connections = connections as u64;
+    let spare = (connections * PARTS_PER_CONNECTION).min(MAX_PARTS);
+    let least = connections.min(length / MIN_PART_BYTES);
+    spare.min(length / MIN_SPARE_BYTES).max(least)
+}
+
 impl Task {
-    /// Into how many parts the source is divided; 1 for one upload after the other offset. What an earlier run began is gone
-    /// on with.
-    pub(crate) async fn parts(&self, outset: &Outset) -> u64 {
-        let begun = outset
-            .record
-            .tags
-            .get(PARTS_TAG)
-            .and_then(|count| count.parse().ok());
+    /// How the source is sent in parts; `None` for one upload. What an earlier run began is gone on with.
+    pub(crate) async fn division(&self, outset: &Outset) -> Option<Division> {
         if outset.record.upload_url.is_some() || self.new.entry.creation().is_none() {
-            return 1;
+            return None;
         }
-        let wanted = begun.unwrap_or(self.shared.options.parts as u64);
         let divisible = self.source.window_bytes().is_none();
-        let Some(length) = self.source.length().known().filter(|_| divisible) else {
-            return 1;
+        let length = self.source.length().known().filter(|_| divisible)?;
+        let begun = count_of(&outset.record);
+        let fixed = match self.shared.options.parts {
+            Parts::Fixed(connections) => Some(connections),
+            // Not worth a question, or not a server to be asked.
+            _ if begun.is_none()
+                && (length < WORTH_DIVIDING_BYTES || !self.shared.service.answers_options()) =>
+            {
+                return None;
+            }
+            _ => None,
         };
-        let wanted = wanted.min(length / MIN_PART_BYTES);
-        if wanted < 2 {
-            return 1;
+        let wanted = fixed.map_or(2, |connections| parts_for(length, connections));
+        if begun.unwrap_or(wanted) < 2 {
+            return None;
         }
-        let offered = self.shared.capabilities(self.new.entry.url()).await;
-        if offered.is_some_and(|offered| offered.extensions.has(Extension::Concatenation)) {
-            return wanted;
+        let url = self.new.entry.url();
+        let offered = self.shared.capabilities(url).await;
+        if !offered.is_some_and(|offered| offered.extensions.has(Extension::Concatenation)) {
+            if fixed.is_some() || begun.is_some() {
+                self.shared.sink.event(self.id, &Event::PartsNotOffered);
+            }
+            return None;
         }
-        self.shared.sink.event(self.id, &Event::PartsNotOffered);
-        1
+        let connections = match (fixed, begun) {
+            (Some(connections), _) => connections,
+            (None, Some(_)) => USUAL_CONNECTIONS,
+            (None, None) => self.worthwhile(url, length).await,
+        };
+        let parts = begun.unwrap_or_else(|| parts_for(length, connections));
+        let measured = self.shared.measurements.of(url);
+        let unknown = fixed.is_none() && !measured.knows_one();
+        let round_trip = measured.round_trip().filter(|_| unknown);
+        (parts > 1).then_some(Division {
+            parts,
+            connections,
+            measure_for: round_trip.map(|it| (it * MEASURED_ROUND_TRIPS).max(MEASURED_AT_LEAST)),
+        })
+    }
+
+    /// How many connections are worth a try where nobody named a number.
+    async fn worthwhile(&self, url: &UploadUrl, length: u64) -> usize {
+        let measured = self.shared.measurements.of(url);
+        if measured.round_trip().is_none() {
+            // The first answer also waited for its connection; this one does not.
+            self.shared.ask(url).await;
+        }
+        measured.connections(length, self.pace().running())
     }
 
     /// Sends the parts, then joins them.
     pub(crate) async fn send_parts(
         self,
         mut outset: Outset,
-        count: u64,
+        division: Division,
         wishes: Wishes,
-        turn: Option<OwnedSemaphorePermit>,
+        turn: Option<Turn>,
     ) -> Result<(Report, Record), UploadError> {
+        let count = division.parts;
         let length = self.source.length().known().unwrap_or_default();
         if outset.record.state != State::Creating || !outset.record.tags.contains_key(PARTS_TAG) {
             outset.record.state = State::Active;
@@ -84,35 +169,31 @@ impl Task {
                     .await;
             }
         }
-        let sink = Arc::new(Together::new(Arc::clone(&self.shared.sink), self.id, count));
-        let mut running = JoinSet::new();
-        for index in 0..count {
-            running.spawn(self.part(index, count, length, Arc::clone(&sink), wishes.clone()));
-        }
-        let mut sent = Vec::new();
-        let mut ended = Ok(());
-        while let Some(part) = running.join_next().await {
-            match part.unwrap_or(Err(UploadError::TaskEnded)) {
-                Ok(part) => sent.push(part),
-                // Terminated parts go one by one; any other end of one stops the rest, resumably.
-                Err(error) => {
-                    if !matches!(error, UploadError::Terminated) {
-                        running.abort_all();
-                    }
-                    if ended.is_ok() {
-                        ended = Err(error);
-                    }
-                }
-            }
-        }
+        let known = self.known_parts(count, &outset).await;
+        let offsets = known.iter().map(|part| part.offset).collect();
+        let events = Arc::clone(&self.shared.sink);
+        let sink = Together::new(events, self.id, offsets, division.at_once());
+        let sink = Arc::new(sink);
+        let begun = Instant::now();
+        let part = |index| self.part(index, count, length, Arc::clone(&sink), wishes.clone());
+        let (mut sent, ended) = run_parts(division, &sink, &self.measured(), part).await;
         sent.sort_by_key(|part| part.index);
         if let Err(error) = ended {
             if matches!(error, UploadError::Terminated) {
-                self.remove_parts(&sent, outset, turn).await;
+                self.remove_parts(count, outset, turn).await;
             }
             return Err(error);
         }
+        let bytes = sink.sent();
+        if division.connections > 1 && bytes >= WORTH_DIVIDING_BYTES {
+            self.measured()
+                .many_brought(bytes as f64 / begun.elapsed().as_secs_f64());
+        }
         self.join(outset, sent, sink.as_ref(), wishes, turn).await
+    }
+
+    fn measured(&self) -> Arc<Measured> {
+        self.shared.measurements.of(self.new.entry.url())
     }
 
     fn part(
@@ -187,7 +268,7 @@ impl Task {
         parts: Vec<Part>,
         sink: &Together,
         wishes: Wishes,
-        turn: Option<OwnedSemaphorePermit>,
+        turn: Option<Turn>,
     ) -> Result<(Report, Record), UploadError> {
         self.compare(&parts).await?;
         let urls = parts.iter().filter_map(|part| part.url.as_ref());
@@ -223,21 +304,73 @@ impl Task {
         Ok((report, driver.record))
     }
 
-    /// All parts were to be terminated: those that had finished before are removed, too.
-    async fn remove_parts(
-        self,
-        finished: &[Part],
-        outset: Outset,
-        turn: Option<OwnedSemaphorePermit>,
-    ) {
+    /// All parts were to be terminated: those that had finished before, or not begun again, are removed, too.
+    async fn remove_parts(self, count: u64, outset: Outset, turn: Option<Turn>) {
+        let parts = self.known_parts(count, &outset).await;
         let setup = Setup {
             concat: None,
             sink: Arc::clone(&self.shared.sink),
             turn,
         };
         let mut driver = Driver::new(&self, outset, setup).await;
-        driver.remove_parts(&self.remains(finished)).await;
+        driver.remove_parts(&named(parts)).await;
         driver.forget().await;
+    }
+
+    /// Removes the parts of an upload that is given up, unless the new one is divided alike: then each is begun anew by itself.
+    pub(crate) async fn leave_parts(
+        &self,
+        count: u64,
+        division: Option<&Division>,
+        outset: &mut Outset,
+    ) {
+        if division.is_some_and(|division| division.parts == count) {
+            return;
+        }
+        let parts = self.known_parts(count, outset).await;
+        let setup = Setup {
+            concat: None,
+            sink: Arc::clone(&self.shared.sink),
+            turn: None,
+        };
+        let lent = Outset {
+            start: Start::Doubt,
+            record: outset.record.clone(),
+            is_known: false,
+            fresh: outset.fresh.clone(),
+            restarted: None,
+            abandoned: None,
+            abandoned_parts: None,
+            keeper: outset.keeper.take(),
+            tracer: None,
+            proven_to: None,
+        };
+        let mut driver = Driver::new(self, lent, setup).await;
+        // It asks nothing: whoever comes next may.
+        driver.asking = None;
+        driver.remove_parts(&named(parts)).await;
+        outset.keeper = driver.keeper.take();
+    }
+
+    /// What is remembered of the parts.
+    async fn known_parts(&self, count: u64, outset: &Outset) -> Vec<KnownPart> {
+        let mut parts = Vec::new();
+        for index in 0..count.min(MOST_KNOWN_PARTS) {
+            let key = part_key(&self.new.source_key, index, count);
+            let fingerprint = Fingerprint::new(&outset.record.destination, &key);
+            let record = match &outset.keeper {
+                Some(keeper) => keeper.journal.load(fingerprint).await,
+                None => None,
+            };
+            let record = record.and_then(Result::ok).flatten();
+            let url = record.as_ref().and_then(|it| it.upload_url.as_ref());
+            parts.push(KnownPart {
+                key,
+                url: url.map(|url| self.new.current(url)),
+                offset: record.map_or(0, |record| record.offset),
+            });
+        }
+        parts
     }
 
     fn remains(&self, parts: &[Part]) -> Vec<(String, Option<UploadUrl>)> {
@@ -248,10 +381,79 @@ impl Task {
     }
 }
 
+/// Runs the parts, as many at once as the division says. Hands over those that have finished, also where others have not.
+async fn run_parts<F>(
+    division: Division,
+    sink: &Together,
+    measured: &Measured,
+    part: impl Fn(u64) -> F,
+) -> (Vec<Part>, Result<(), UploadError>)
+where
+    F: Future<Output = Result<Part, UploadError>> + Send + 'static,
+{
+    let mut running = JoinSet::new();
+    let (mut sent, mut ended, mut next) = (Vec::new(), Ok(()), 0);
+    let mut at_once = division.at_once();
+    let mut is_measuring = division.measure_for.is_some();
+    let measuring = measure(sink, division.measure_for.unwrap_or_default());
+    tokio::pin!(measuring);
+    loop {
+        while ended.is_ok() && next < division.parts && running.len() < at_once {
+            running.spawn(part(next));
+            next += 1;
+        }
+        let part = tokio::select! {
+            Some(part) = running.join_next() => part,
+            rate = &mut measuring, if is_measuring && !running.is_empty() => {
+                is_measuring = false;
+                measured.one_brought(rate);
+                if !measured.one_is_enough() {
+                    at_once = division.connections;
+                }
+                continue;
+            }
+            else => return (sent, ended),
+        };
+        match part.unwrap_or(Err(UploadError::TaskEnded)) {
+            Ok(part) => sent.push(part),
+            // Terminated parts go one by one; any other end of one stops the rest, resumably.
+            Err(error) => {
+                if !matches!(error, UploadError::Terminated) {
+                    running.abort_all();
+                }
+                if ended.is_ok() {
+                    ended = Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// Bytes per second in the second half of so long a time: in the first one a connection gathers speed.
+async fn measure(sink: &Together, time: Duration) -> f64 {
+    sleep(time / 2).await;
+    let before = sink.sent();
+    sleep(time / 2).await;
+    (sink.sent() - before) as f64 / (time / 2).as_secs_f64()
+}
+
 /// What a part of a source is known as.
 fn part_key(source_key: &str, index: u64, count: u64) -> String {
     // NUL stands in no path, so no file is ever taken for a part.
     format!("{source_key}\0part {} of {count}", index + 1)
+}
+
+/// What is remembered of a part.
+struct KnownPart {
+    key: String,
+    url: Option<UploadUrl>,
+    offset: u64,
+}
+
+/// Parts as those who remove them want them. Of what is not remembered nothing is to be removed.
+fn named(parts: Vec<KnownPart>) -> Vec<(String, Option<UploadUrl>)> {
+    let known = parts.into_iter().filter(|part| part.url.is_some());
+    known.map(|part| (part.key, part.url)).collect()
 }
 
 /// A part whose bytes are all confirmed.
@@ -266,157 +468,26 @@ struct Part {
     content: Option<[u8; 16]>,
 }
 
-/// A range of another source.
-struct PartSource {
-    whole: Arc<dyn Source>,
-    start: u64,
-    length: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Source for PartSource {
-    fn length(&self) -> UploadLength {
-        UploadLength::Known(self.length)
-    }
+    const MIB: u64 = 1024 * 1024;
 
-    fn read_at(&self, offset: u64, buffer: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {
-        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
-        Box::pin(async move {
-            let mut bytes = self.whole.read_at(self.start + offset, buffer).await?;
-            bytes.truncate(left);
-            Ok(bytes)
-        })
-    }
-
-    fn evidence(&self) -> io::Result<Option<Evidence>> {
-        self.whole.evidence()
-    }
-
-    fn opened_as(&self) -> Look {
-        self.whole.opened_as()
-    }
-
-    fn look(&self) -> io::Result<Look> {
-        self.whole.look()
-    }
-}
-
-/// Makes one upload of the events of its parts.
-struct Together {
-    sink: Arc<dyn EventSink>,
-    id: UploadId,
-    state: Mutex<Progress>,
-}
-
-struct Progress {
-    offsets: Vec<u64>,
-    positions: Vec<u64>,
-    begun: BTreeSet<usize>,
-    resumed: bool,
-    created: bool,
-}
-
-impl Together {
-    fn new(sink: Arc<dyn EventSink>, id: UploadId, count: u64) -> Self {
-        let zeros = vec![0; usize::try_from(count).unwrap_or_default()];
-        let state = Progress {
-            offsets: zeros.clone(),
-            positions: zeros,
-            begun: BTreeSet::new(),
-            resumed: false,
-            created: false,
-        };
-        Self {
-            sink,
-            id,
-            state: Mutex::new(state),
-        }
-    }
-
-    fn created(&self) -> bool {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .created
-    }
-
-    fn event(&self, part: usize, event: &Event) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = state.offsets.len();
-        let told = match event {
-            Event::Sent { bytes, position } => {
-                state.positions[part] = *position;
-                Some(Event::Sent {
-                    bytes: *bytes,
-                    position: state.positions.iter().sum(),
-                })
-            }
-            Event::Acked { offset }
-            | Event::Resumed { offset }
-            | Event::Rewound { to: offset, .. } => {
-                let from = state.offsets.iter().sum();
-                state.offsets[part] = *offset;
-                state.positions[part] = *offset;
-                let sum = state.offsets.iter().sum();
-                match event {
-                    Event::Acked { .. } => Some(Event::Acked { offset: sum }),
-                    Event::Rewound { .. } => Some(Event::Rewound { from, to: sum }),
-                    _ => {
-                        state.begun.insert(part);
-                        state.resumed = true;
-                        None
-                    }
-                }
-            }
-            // For whoever listens the upload exists when its first part does.
-            Event::Created { .. } => {
-                state.begun.insert(part);
-                let first = !std::mem::replace(&mut state.created, true);
-                (first && !state.resumed).then(|| event.clone())
-            }
-            Event::Finished { .. } => {
-                state.begun.insert(part);
-                None
-            }
-            Event::Started { .. } | Event::Failed => None,
-            other => Some(other.clone()),
-        };
-        // Where it goes on is known when every part has been asked for.
-        let begun = std::mem::take(&mut state.begun);
-        let resumed = begun.len() == all && state.resumed;
-        if resumed {
-            state.resumed = false;
-        }
-        let sum = state.offsets.iter().sum();
-        state.begun = begun;
-        drop(state);
-        if let Some(told) = told {
-            self.sink.event(self.id, &told);
-        }
-        if resumed {
-            self.sink.event(self.id, &Event::Resumed { offset: sum });
-        }
-    }
-}
-
-struct PartSink {
-    together: Arc<Together>,
-    index: u64,
-}
-
-impl EventSink for PartSink {
-    fn event(&self, _: UploadId, event: &Event) {
-        self.together
-            .event(usize::try_from(self.index).unwrap_or_default(), event);
-    }
-}
-
-/// The final upload's own events, less what the parts have told.
-struct FinalSink(Arc<dyn EventSink>, bool);
-
-impl EventSink for FinalSink {
-    fn event(&self, upload: UploadId, event: &Event) {
-        if !(matches!(event, Event::Created { .. }) && self.1) {
-            self.0.event(upload, event);
-        }
+    #[test]
+    fn there_are_more_parts_than_connections_where_they_are_large_enough() {
+        assert_eq!(parts_for(1024 * MIB, 4), 16);
+        assert_eq!(parts_for(64 * MIB, 4), 4);
+        assert_eq!(parts_for(160 * MIB, 4), 10);
+        assert_eq!(parts_for(21 * MIB, 4), 4, "small ones, but one for each");
+        assert_eq!(parts_for(2 * MIB, 4), 2);
+        assert_eq!(parts_for(MIB, 4), 1);
+        assert_eq!(
+            parts_for(100_000 * MIB, 32),
+            64,
+            "one header names them all"
+        );
+        assert_eq!(parts_for(100_000 * MIB, 100), 100);
+        assert_eq!(parts_for(1024 * MIB, 1), 1, "one connection is no division");
     }
 }

@@ -4,25 +4,28 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::bandwidth::Bandwidth;
 use crate::buffer::BufferPool;
 use crate::options::UploaderOptions;
+use crate::pace::Paces;
 
 /// All limits of one uploader.
 #[derive(Debug)]
 pub(crate) struct Permits {
-    pub(crate) uploads: Arc<Semaphore>,
+    pub(crate) paces: Paces,
     pub(crate) buffers: Arc<BufferPool>,
+    pub(crate) bandwidth: Arc<Bandwidth>,
     pub(crate) brake: Brake,
 }
 
 impl Permits {
     pub(crate) fn new(options: &UploaderOptions) -> Self {
         Self {
-            uploads: Arc::new(Semaphore::new(options.parallel)),
+            paces: Paces::new(options.parallel, options.most_parallel),
             buffers: BufferPool::new(options.buffer_bytes),
+            bandwidth: Bandwidth::new(options.bandwidth),
             brake: Brake::default(),
         }
     }

@@ -15,6 +15,7 @@ use crate::error::UploadError;
 use crate::event::RestartReason;
 use crate::journal::Journal;
 use crate::new_upload::{Entry, NewUpload, Resume};
+use crate::parts;
 use crate::prove::{self, Tracer};
 use crate::source::Source;
 
@@ -40,6 +41,8 @@ pub(crate) struct Outset {
     pub(crate) restarted: Option<RestartReason>,
     /// A remembered upload that is given up: to be removed from the server.
     pub(crate) abandoned: Option<Record>,
+    /// Into how many parts a remembered upload was divided that is given up.
+    pub(crate) abandoned_parts: Option<u64>,
     pub(crate) keeper: Option<Keeper>,
     pub(crate) tracer: Option<Arc<Tracer>>,
     /// The source looks different from what is remembered, and was read again: its bytes are the same up to here.
@@ -86,6 +89,7 @@ impl Retrospect<'_> {
             fresh,
             restarted: None,
             abandoned: None,
+            abandoned_parts: None,
             keeper: None,
             tracer: None,
             proven_to: None,
@@ -158,6 +162,7 @@ impl Retrospect<'_> {
             }
             State::Active => {
                 outset.restarted = anew;
+                outset.abandoned_parts = parts::count_of(&known);
                 outset.abandoned = known.upload_url.is_some().then_some(known);
             }
             State::Finished => outset.restarted = anew,

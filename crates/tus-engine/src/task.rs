@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use http_transport::BoxFuture;
 use resume_store::Record;
-use tokio::sync::OwnedSemaphorePermit;
 use tus_core::UploadConcat;
 
 use crate::control::Wishes;
@@ -13,6 +12,7 @@ use crate::drive::{Driver, upload_id};
 use crate::error::UploadError;
 use crate::event::{Event, EventSink, UploadId};
 use crate::new_upload::{NewUpload, Report};
+use crate::pace::{Pace, Turn};
 use crate::resume::{Begin, Outset, Retrospect};
 use crate::source::Source;
 use crate::uploader::Shared;
@@ -30,7 +30,7 @@ pub(crate) struct Setup {
     pub(crate) concat: Option<UploadConcat>,
     pub(crate) sink: Arc<dyn EventSink>,
     /// The place among the uploads that run at once; parts share that of their whole.
-    pub(crate) turn: Option<OwnedSemaphorePermit>,
+    pub(crate) turn: Option<Turn>,
 }
 
 impl Task {
@@ -94,7 +94,7 @@ impl Task {
             };
             if setup.concat.is_none() {
                 // Only now: looking back needs the disk, and not the network.
-                setup.turn = take_turn(&self.shared).await;
+                setup.turn = self.pace().turn().await;
             }
             sink.event(
                 id,
@@ -111,30 +111,31 @@ impl Task {
         })
     }
 
+    /// How many uploads run at once to where this one goes.
+    pub(crate) fn pace(&self) -> Arc<Pace> {
+        let origin = self.new.entry.url().origin();
+        self.shared.permits.paces.of(&origin)
+    }
+
     async fn send(
         self,
-        outset: Outset,
+        mut outset: Outset,
         wishes: Wishes,
         setup: Setup,
     ) -> Result<(Report, Record), UploadError> {
         if setup.concat.is_none() {
-            let count = self.parts(&outset).await;
-            if count > 1 {
-                return self.send_parts(outset, count, wishes, setup.turn).await;
+            let division = self.division(&outset).await;
+            if let Some(old) = outset.abandoned_parts.take() {
+                self.leave_parts(old, division.as_ref(), &mut outset).await;
+            }
+            if let Some(division) = division {
+                return self.send_parts(outset, division, wishes, setup.turn).await;
             }
         }
         let mut driver = Driver::new(&self, outset, setup).await;
         let report = driver.drive(wishes).await?;
         Ok((report, driver.record))
     }
-}
-
-/// A place among the uploads that run at once. The semaphore is never closed.
-pub(crate) async fn take_turn(shared: &Shared) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(&shared.permits.uploads)
-        .acquire_owned()
-        .await
-        .ok()
 }
 
 fn already_uploaded(record: &Record, settings_differ: bool) -> Report {
@@ -144,6 +145,7 @@ fn already_uploaded(record: &Record, settings_differ: bool) -> Report {
         settings_differ,
         tags: record.tags.clone(),
         upload_id: upload_id(record),
+        content_sha256: None,
         bytes_sent: 0,
         requests: 0,
         elapsed: Duration::ZERO,

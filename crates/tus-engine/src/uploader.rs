@@ -1,10 +1,12 @@
 //! [`Uploader`]: the front door.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use http_transport::{Body, Credentials, Origin, Transport};
+use http_transport::{Body, Credentials, ERROR_BODY_LIMIT, Origin, Transport};
 use resume_store::ResumeStore;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tus_core::{ServerCapabilities, UploadUrl};
 
@@ -14,8 +16,10 @@ use crate::error::UploadError;
 use crate::event::{EventSink, Silent, UploadId};
 use crate::handle::UploadHandle;
 use crate::journal::Journal;
+use crate::measured::Measurements;
 use crate::new_upload::NewUpload;
 use crate::options::UploaderOptions;
+use crate::pace::Limit;
 use crate::permits::Permits;
 use crate::resume;
 use crate::service::{PlainTus, Service};
@@ -37,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) options: UploaderOptions,
     pub(crate) permits: Permits,
     pub(crate) capabilities: Capabilities,
+    pub(crate) measurements: Measurements,
 }
 
 impl Uploader {
@@ -80,6 +85,19 @@ impl Uploader {
     /// What the server behind a creation URL offers; `None` if it does not tell. Asked once, then remembered.
     pub async fn capabilities(&self, creation_url: &UploadUrl) -> Option<ServerCapabilities> {
         self.shared.capabilities(creation_url).await
+    }
+
+    /// How many uploads run at once to where `url` points, as that changes. Who begins no more of them than that has them begin
+    /// in their order.
+    #[must_use]
+    pub fn parallel_to(&self, url: &UploadUrl) -> Limit {
+        self.shared.permits.paces.of(&url.origin()).limit()
+    }
+
+    /// Changes how many body bytes may leave per second, over all connections of this uploader and its clones; `None`: any
+    /// number. Holds at once, also for requests under way.
+    pub fn set_bandwidth(&self, bytes_per_second: Option<NonZeroU64>) {
+        self.shared.permits.bandwidth.set(bytes_per_second);
     }
 
     /// Waits until all that is known of running uploads is in the store.
@@ -127,6 +145,22 @@ impl Shared {
         }
     }
 
+    /// Asks what the server offers, and measures how far away it is.
+    pub(crate) async fn ask(&self, creation_url: &UploadUrl) -> Option<http::response::Parts> {
+        let mut request = http::Request::new(Body::Empty);
+        *request.method_mut() = http::Method::OPTIONS;
+        *request.uri_mut() = creation_url.uri().clone();
+        self.attach_credentials(&mut request);
+        let asked = Instant::now();
+        let answer = self.transport.send(request).await.ok()?;
+        let measured = self.measurements.of(creation_url);
+        measured.answered(asked.elapsed());
+        let (head, body) = answer.into_parts();
+        // Read to its end so that the connection can be used again; no words are worth a longer wait.
+        let _ = timeout(self.options.deadlines.stall, body.collect(ERROR_BODY_LIMIT)).await;
+        Some(head)
+    }
+
     /// What the server behind a creation URL offers, asked once.
     pub(crate) async fn capabilities(
         &self,
@@ -134,15 +168,11 @@ impl Shared {
     ) -> Option<ServerCapabilities> {
         let mut known = self.capabilities.of(creation_url).await;
         if let Known::Nothing = *known {
-            let mut request = http::Request::new(Body::Empty);
-            *request.method_mut() = http::Method::OPTIONS;
-            *request.uri_mut() = creation_url.uri().clone();
-            self.attach_credentials(&mut request);
-            let answer = self.transport.send(request).await.ok()?;
+            let answer = self.ask(creation_url).await?;
             let told = answer
-                .status()
+                .status
                 .is_success()
-                .then(|| ServerCapabilities::from_headers(answer.headers()));
+                .then(|| ServerCapabilities::from_headers(&answer.headers));
             *known = Known::Answer(told.flatten());
         }
         match &*known {
@@ -223,6 +253,7 @@ impl UploaderBuilder {
             options: self.options,
             permits,
             capabilities: Capabilities::default(),
+            measurements: Measurements::default(),
         };
         Ok(Uploader {
             shared: Arc::new(shared),

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, TRAILER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
@@ -16,11 +17,17 @@ use tus_core::client::{Exchange, Failure, Fault, Outcome, Verdict};
 use tus_core::rejection::Phase;
 use tus_core::{Checksum, ChecksumAlgorithm, Chunk, Extension, UploadUrl, header};
 
+use crate::bandwidth::Gate;
 use crate::body::ChunkBody;
+use crate::chunk_size::Took;
+use crate::digest::ChunkDigests;
 use crate::drive::{Driver, now};
 use crate::error::UploadError;
 use crate::event::{Event, WaitReason};
 use crate::resume;
+
+/// A chunk of so many bytes tells how fast a connection is: 8 MiB.
+const TELLING_BYTES: u64 = 8 * 1024 * 1024;
 
 impl Driver {
     /// Sends one request and feeds what came of it.
@@ -28,6 +35,9 @@ impl Driver {
         if exchange.phase != Phase::Options {
             // The question got no answer: whoever comes next may ask again.
             self.asking = None;
+        }
+        if exchange.phase == Phase::Patch {
+            self.take_turn().await;
         }
         self.brake(&exchange).await?;
         let mut intent = None;
@@ -62,6 +72,7 @@ impl Driver {
             exchange.chunk.map_or(0, |chunk| chunk.start),
             Ordering::Relaxed,
         );
+        let began = Instant::now();
         let answer = self
             .send(request.map(|()| body), exchange.answer_factor)
             .await;
@@ -81,6 +92,9 @@ impl Driver {
                 if exchange.phase == Phase::Create {
                     self.creation_in_doubt = head.status().is_server_error();
                 }
+                if head.status().is_success() {
+                    self.measure(&exchange, began);
+                }
                 self.upload.on_response(&head, verdict, now());
             }
             Err(error) if error.kind() == FaultKind::Source => self.source_failed(error).await?,
@@ -91,6 +105,7 @@ impl Driver {
                 }
                 tracing::debug!(upload = ?self.id, phase = ?exchange.phase, %error, "no answer");
                 self.last_fault = Some(error);
+                self.note_break(&exchange);
                 self.upload.on_fault(fault, now());
             }
         }
@@ -121,58 +136,107 @@ impl Driver {
             .extensions_mut()
             .insert(deadlines.with_response(deadlines.response * factor));
         self.requests += 1;
-        self.shared.transport.send(request).await
+        let asks = matches!(request.body(), Body::Empty);
+        let began = Instant::now();
+        let answer = self.shared.transport.send(request).await;
+        if asks && answer.is_ok() {
+            self.measured.answered(began.elapsed());
+        }
+        answer
     }
 
     fn body(&self, chunk: Chunk, trailer: Option<ChecksumAlgorithm>) -> Body {
         let (sink, id, sent) = (Arc::clone(&self.sink), self.id, Arc::clone(&self.sent));
-        let left = Arc::clone(&self.left);
+        let (left, pace) = (Arc::clone(&self.left), Arc::clone(&self.pace));
+        let (left_at, started) = (Arc::clone(&self.left_at), self.started);
         let mut position = chunk.start;
         let on_sent = move |bytes| {
             position += bytes;
             left.store(position, Ordering::Relaxed);
+            let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+            left_at.store(micros, Ordering::Relaxed);
             sent.fetch_add(bytes, Ordering::Relaxed);
+            pace.sent(bytes);
             sink.event(id, &Event::Sent { bytes, position });
         };
         let pool = Arc::clone(&self.shared.permits.buffers);
         Body::wrap(
             ChunkBody::new(Arc::clone(&self.source), pool, chunk, on_sent)
+                .with_gate(self.gate())
+                .with_reads(self.reads())
                 .with_trailer(trailer)
                 .with_look(self.look)
                 .with_tracer(self.tracer.clone()),
         )
     }
 
-    /// Reads the chunk once for its digest; the body is read again, from the page cache.
+    /// Where pieces wait that would leave faster than they may.
+    fn gate(&self) -> Gate {
+        let (sink, id, told) = (Arc::clone(&self.sink), self.id, Arc::clone(&self.held_told));
+        let on_wait = move |wait| {
+            if !told.swap(true, Ordering::Relaxed) {
+                let reason = WaitReason::Bandwidth;
+                let wait = Some(wait);
+                sink.event(id, &Event::Waiting { reason, wait });
+            }
+        };
+        Gate::new(Arc::clone(&self.shared.permits.bandwidth), on_wait)
+    }
+
+    /// Reads the chunk once for its digest; the body is read again, from the page cache. Usually that was done while the chunk
+    /// before it was sent.
     async fn digest(
-        &self,
+        &mut self,
         chunk: Chunk,
         algorithm: ChecksumAlgorithm,
     ) -> Result<Checksum, UploadError> {
-        let mut digester = algorithm.digester();
-        let mut at = chunk.start;
-        while at < chunk.end() {
-            let buffer = self.shared.permits.buffers.take().await;
-            let mut bytes = self
-                .source
-                .read_at(at, buffer)
-                .await
-                .map_err(UploadError::Source)?;
-            if bytes.is_empty() {
-                return Err(UploadError::Source(io::ErrorKind::UnexpectedEof.into()));
-            }
-            bytes.truncate(usize::try_from(chunk.end() - at).unwrap_or(usize::MAX));
-            at += bytes.len() as u64;
-            // Digesting a buffer takes longer than a task should hold its thread.
-            let work = move || {
-                digester.update(&bytes);
-                digester
-            };
-            digester = tokio::task::spawn_blocking(work)
-                .await
-                .map_err(|error| UploadError::Source(io::Error::other(error)))?;
+        let pool = Arc::clone(&self.shared.permits.buffers);
+        let digests = ChunkDigests::new(Arc::clone(&self.source), pool);
+        let ahead = self.ahead.take();
+        let checksum = digests.of(chunk, algorithm, ahead).await;
+        self.ahead = digests.ahead(chunk, algorithm);
+        checksum.map_err(UploadError::Source)
+    }
+
+    /// Draws conclusions about the next chunks from what became of this one, where all of it was taken.
+    fn measure(&mut self, exchange: &Exchange, began: Instant) {
+        let Some(chunk) = exchange.chunk.filter(|_| exchange.phase == Phase::Patch) else {
+            return;
+        };
+        let left_at = self.started + Duration::from_micros(self.left_at.load(Ordering::Relaxed));
+        let took = Took {
+            bytes: chunk.len,
+            body: left_at.saturating_duration_since(began),
+            answer: left_at.max(began).elapsed(),
+            round_trip: self.measured.round_trip().unwrap_or_default(),
+        };
+        let alone = !self.is_part && self.pace.running() <= 1;
+        let unlimited = self.shared.permits.bandwidth.rate().is_none();
+        if alone && unlimited && chunk.len >= TELLING_BYTES {
+            let time = (took.body + took.answer).as_secs_f64();
+            self.measured.one_brought(chunk.len as f64 / time);
         }
-        Ok(digester.finish())
+        if !exchange.is_last()
+            && let Some(bytes) = self.chunk_size.taken(&took)
+        {
+            self.resize(bytes);
+        }
+    }
+
+    /// The connection broke after some of the chunk had left.
+    fn note_break(&mut self, exchange: &Exchange) {
+        if let Some(chunk) = exchange.chunk.filter(|_| exchange.phase == Phase::Patch)
+            && self.left.load(Ordering::Relaxed) > chunk.start
+            && let Some(bytes) = self.chunk_size.broken(chunk.len)
+        {
+            self.resize(bytes);
+        }
+    }
+
+    fn resize(&mut self, bytes: u64) {
+        tracing::debug!(upload = ?self.id, bytes, "another chunk size");
+        self.upload.set_chunk_bytes(bytes);
+        self.measured.keep_chunk_bytes(bytes);
     }
 
     /// Reads the body of an answer: its words if it is a refusal, and to its end so that the connection can be used again. One

@@ -25,12 +25,13 @@ use tus_engine::{
 
 const MIB: usize = 1024 * 1024;
 
-/// Plain tus with chunks of 1 MiB, so that small sources have many.
+/// Plain tus with chunks of 1 MiB and no larger ones, so that small sources have many.
 struct SmallChunks;
 
 impl Service for SmallChunks {
     fn chunk_rule(&self) -> ChunkRule {
         ChunkRule {
+            max_bytes: MIB as u64,
             preferred_bytes: MIB as u64,
             ..ChunkRule::FREE
         }

@@ -1,7 +1,7 @@
 //! How many files may be open at once: uploads are held to what fits, for one too many fails them all.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tus_engine::UploaderOptions;
+use tus_engine::{Parallel, Parts, UploaderOptions};
 
 /// Descriptors beside those of uploads: the outputs, the runtime, the store and its database.
 const RESERVED: u64 = 32;
@@ -9,19 +9,36 @@ const RESERVED: u64 = 32;
 /// the other end, and the file behind it.
 const EACH: u64 = 8;
 
+/// Connections beside those of the uploads at once, where one upload may go over several: they are counted against each other.
+const SPARE: usize = 8;
+
 /// Fits the uploads at once, of `count` in all, into the limit of open files, which is raised as far as this process may. Says
-/// the limit if it allows fewer than were asked for.
+/// the limit if it allows fewer than were asked for by number.
 pub(crate) fn fit(options: UploaderOptions, count: usize) -> (UploaderOptions, Option<u64>) {
-    let wanted = options.parallel.min(count) * options.parts;
-    let needed = RESERVED + EACH * wanted as u64;
+    let uploads = match options.parallel {
+        Parallel::Fixed(parallel) => parallel,
+        _ => options.most_parallel,
+    };
+    let (parts, spare) = match options.parts {
+        Parts::Fixed(parts) => (parts, 0),
+        _ => (1, SPARE),
+    };
+    let needed = RESERVED + EACH * (uploads.min(count) * parts + spare) as u64;
     let Some(limit) = limit(needed).filter(|limit| *limit < needed) else {
         return (options, None);
     };
     let room = usize::try_from(limit.saturating_sub(RESERVED) / EACH).unwrap_or(usize::MAX);
-    let parts = options.parts.min(room.max(1));
-    let parallel = options.parallel.min((room / parts).max(1));
-    let options = options.with_parallel(parallel).with_parts(parts);
-    (options, Some(limit))
+    let fewer_parts = parts.min(room.max(1));
+    let fewer = uploads.min((room / fewer_parts).max(1));
+    let mut fitted = options.clone().with_most_parallel(fewer);
+    if let Parallel::Fixed(_) = options.parallel {
+        fitted = fitted.with_parallel(fewer);
+    }
+    // One connection for each is what there is room for.
+    fitted = fitted.with_parts(fewer_parts);
+    let named = matches!(options.parallel, Parallel::Fixed(_));
+    let told = (named && fewer < uploads) || fewer_parts < parts;
+    (fitted, told.then_some(limit))
 }
 
 /// How many files this process may have open, after it asked for as many as are needed; `None`: any number.

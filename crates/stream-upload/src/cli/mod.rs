@@ -1,6 +1,7 @@
 //! The command line: what was typed, what it means, and what is printed.
 
 mod args;
+mod bandwidth;
 mod console;
 mod descriptors;
 mod exit;

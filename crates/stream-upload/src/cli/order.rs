@@ -6,7 +6,12 @@ use std::time::SystemTime;
 use resume_store::{Filter, ResumeStore, State};
 use stream_ingest::Job;
 
-/// Unfinished uploads that the server will remove go first, the most urgent one before all; the others stay as they were named.
+/// A file that is larger than this share of what every connection has to do would still be under way when all others are done.
+const TAIL: u64 = 4;
+
+/// Unfinished uploads that the server will remove go first, the most urgent one before all. Then come files that are so large
+/// that one connection would be left alone with them at the end, each with one of the others beside it, for small files leave
+/// a link idle that a large one fills. All others stay as they were named.
 #[derive(Debug)]
 pub(crate) struct Order {
     /// When the server removes an upload, by its source.
@@ -30,17 +35,45 @@ impl Order {
         Self { expiries }
     }
 
-    /// The same jobs, the urgent ones first.
-    pub(crate) fn sort(&self, jobs: impl IntoIterator<Item = Job>) -> Vec<Job> {
-        let mut jobs: Vec<_> = jobs.into_iter().collect();
-        if !self.expiries.is_empty() {
-            jobs.sort_by_cached_key(|job| {
-                let expiry = self.expiries.get(&job.source_key());
-                (expiry.is_none(), expiry.copied())
-            });
+    /// The same jobs, with their sizes, as they are to begin when `at_once` of them run at once.
+    pub(crate) fn sort(
+        &self,
+        jobs: impl IntoIterator<Item = (u64, Job)>,
+        at_once: usize,
+    ) -> Vec<Job> {
+        let (mut urgent, mut others) = (Vec::new(), Vec::new());
+        for (bytes, job) in jobs {
+            let known = (!self.expiries.is_empty()).then(|| job.source_key());
+            match known.and_then(|key| self.expiries.get(&key)) {
+                Some(expiry) => urgent.push((*expiry, job)),
+                None => others.push((bytes, job)),
+            }
         }
-        jobs
+        urgent.sort_by_key(|(expiry, _)| *expiry);
+        let urgent = urgent.into_iter().map(|(_, job)| job);
+        urgent.chain(without_tail(others, at_once)).collect()
     }
+}
+
+/// The same, in an order that leaves no connection alone with a large one at the end.
+fn without_tail<T>(sized: Vec<(u64, T)>, at_once: usize) -> impl Iterator<Item = T> {
+    let total: u64 = sized.iter().map(|(bytes, _)| bytes).sum();
+    let share = total / (TAIL * at_once.max(1) as u64);
+    let is_large = |bytes: u64| at_once > 1 && bytes > share;
+    let (mut large, small): (Vec<_>, Vec<_>) =
+        sized.into_iter().partition(|(bytes, _)| is_large(*bytes));
+    large.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    let (mut large, mut small) = (large.into_iter(), small.into_iter());
+    let mut turn = false;
+    std::iter::from_fn(move || {
+        turn = !turn;
+        let next = if turn {
+            large.next().or_else(|| small.next())
+        } else {
+            small.next().or_else(|| large.next())
+        };
+        next.map(|(_, what)| what)
+    })
 }
 
 #[cfg(test)]
@@ -66,12 +99,40 @@ mod tests {
             let fingerprint = Fingerprint::new("somewhere", key);
             store.commit(&[Change::Put(fingerprint, record)]).unwrap();
         }
-        let jobs = ["/a", "/b", "/c", "/d"].map(Job::new);
-        let sorted = Order::of(&store).sort(jobs);
+        let jobs = ["/a", "/b", "/c", "/d"].map(|path| (100, Job::new(path)));
+        let sorted = Order::of(&store).sort(jobs, 4);
         let paths: Vec<_> = sorted
             .iter()
             .map(|job| job.path.to_str().unwrap())
             .collect();
         assert_eq!(paths, ["/d", "/b", "/a", "/c"]);
+    }
+
+    fn ordered(sizes: &[u64], at_once: usize) -> Vec<u64> {
+        let sized = sizes.iter().map(|size| (*size, *size)).collect();
+        without_tail(sized, at_once).collect()
+    }
+
+    #[test]
+    fn files_of_one_size_and_files_one_after_the_other_stay_as_they_were_named() {
+        let names = vec![(7, "b"), (7, "a"), (7, "c")];
+        let order: Vec<_> = without_tail(names, 4).collect();
+        assert_eq!(order, ["b", "a", "c"]);
+        assert_eq!(ordered(&[1, 100, 2, 50], 1), [1, 100, 2, 50]);
+    }
+
+    #[test]
+    fn large_files_begin_first_and_small_ones_beside_them() {
+        let mut sizes = vec![1; 20];
+        sizes.extend([500, 900, 700]);
+        let order = ordered(&sizes, 4);
+        assert_eq!(order[..7], [900, 1, 700, 1, 500, 1, 1]);
+        assert_eq!(order.len(), 23);
+    }
+
+    #[test]
+    fn a_size_that_makes_no_tail_is_no_reason_to_leave_the_order() {
+        let sizes: Vec<u64> = (0..100).map(|index| 100 + index % 7).collect();
+        assert_eq!(ordered(&sizes, 4), sizes);
     }
 }

@@ -8,9 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use stream_api::WaitOptions;
 use stream_ingest::{Deletion, Selection, VideoSettings};
 use tus_core::RetryPolicy;
-use tus_engine::{Resume, Service, UploaderOptions};
+use tus_engine::{Parallel, Parts, Resume, Service, UploaderOptions};
 
 use super::args::{CountOrAuto, PutArgs, SelectionArgs, SizeOrAuto, TransferArgs, VideoArgs};
+use super::bandwidth::BandwidthPlan;
 use super::exit::{CliError, Code};
 use super::place::{Place, authorities, place, service};
 
@@ -38,6 +39,8 @@ pub(crate) struct PutPlan {
     /// How long videos are waited for until they can be played, if they are.
     pub(crate) wait: Option<WaitOptions>,
     pub(crate) options: UploaderOptions,
+    /// How fast to send, and when.
+    pub(crate) bandwidth: Option<BandwidthPlan>,
     pub(crate) resume: Resume,
     pub(crate) state_dir: PathBuf,
     pub(crate) json: bool,
@@ -83,6 +86,12 @@ impl PutPlan {
             key: settings.1,
             wait,
             options: options(&args.transfer, service(is_stream).as_ref())?,
+            bandwidth: args
+                .transfer
+                .bwlimit
+                .as_deref()
+                .map(BandwidthPlan::new)
+                .transpose()?,
             resume: match (args.transfer.no_resume, args.transfer.force_new) {
                 (false, _) => Resume::Continue,
                 (true, false) => Resume::Anew,
@@ -230,8 +239,8 @@ fn selection(args: &SelectionArgs) -> Result<Selection, CliError> {
 
 fn options(args: &TransferArgs, service: &dyn Service) -> Result<UploaderOptions, CliError> {
     let chunk_bytes = match args.chunk_size {
-        None | Some(SizeOrAuto::Auto) => None,
-        Some(SizeOrAuto::Bytes(bytes)) => {
+        SizeOrAuto::Auto => None,
+        SizeOrAuto::Bytes(bytes) => {
             let rule = service.chunk_rule();
             rule.check(bytes).map_err(|error| {
                 let hint = if rule.multiple_of_bytes > 1 {
@@ -246,12 +255,12 @@ fn options(args: &TransferArgs, service: &dyn Service) -> Result<UploaderOptions
     };
     let defaults = UploaderOptions::default();
     let parallel = match args.parallel {
-        None | Some(CountOrAuto::Auto) => defaults.parallel,
-        Some(CountOrAuto::Count(count)) => count,
+        CountOrAuto::Auto => Parallel::Auto,
+        CountOrAuto::Count(count) => Parallel::Fixed(count),
     };
     let parts = match args.parts {
-        None | Some(CountOrAuto::Auto) => defaults.parts,
-        Some(CountOrAuto::Count(count)) => count,
+        CountOrAuto::Auto => Parts::Auto,
+        CountOrAuto::Count(count) => Parts::Fixed(count),
     };
     let deadlines = defaults.deadlines.with_stall(args.stall_timeout);
     let retry = RetryPolicy::DEFAULT

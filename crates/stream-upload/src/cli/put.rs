@@ -5,9 +5,11 @@ use std::sync::Arc;
 use http_transport::{Protocol, ReqwestTransport, Transport};
 use resume_store::{SledStore, StoreError};
 use stream_ingest::{Found, FoundFile, Ingest, Job, WaitSink};
-use tus_engine::{EventSink, Uploader};
+use tokio::sync::Notify;
+use tus_engine::{EventSink, Parts, Uploader};
 
 use super::args::PutArgs;
+use super::bandwidth::BandwidthPlan;
 use super::console::{Console, harmless};
 use super::descriptors;
 use super::exit::{CliError, Code, overall};
@@ -61,9 +63,15 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         ));
     }
     let renderer = Arc::new(Renderer::new(console.clone(), plan.json, &found));
+    let reread = Arc::new(Notify::new());
     let signals = {
         let renderer = Arc::clone(&renderer);
-        Signals::listen(move || renderer.stopping()).map_err(|error| {
+        let rereads = plan
+            .bandwidth
+            .as_ref()
+            .is_some_and(BandwidthPlan::is_reread);
+        let reread = rereads.then(|| Arc::clone(&reread));
+        Signals::listen(reread, move || renderer.stopping()).map_err(|error| {
             CliError::new(Code::Local, format!("cannot listen to signals: {error}"))
         })?
     };
@@ -79,11 +87,16 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         return Ok(overall(0, &failed));
     }
 
-    let (options, too_few) = descriptors::fit(plan.options, count);
+    let rate = plan.bandwidth.as_ref().and_then(BandwidthPlan::now);
+    let (options, too_few) = descriptors::fit(plan.options.with_bandwidth(rate), count);
     if let Some(limit) = too_few {
-        let (parallel, parts) = (options.parallel, options.parts);
+        let parallel = options.most_parallel;
+        let parts = match options.parts {
+            Parts::Fixed(parts) => parts,
+            _ => 1,
+        };
         renderer.note(&format!(
-            "no more than {limit} open files are allowed: {parallel} at once, {parts} parts each; `ulimit -n` raises it"
+            "no more than {limit} open files are allowed: {parallel} at once, {parts} connections each; `ulimit -n` raises it"
         ));
     }
     // First, for it makes the state folder private before the emulator's may be put into it.
@@ -113,19 +126,29 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         CliError::new(Code::Local, format!("cannot keep resume state: {error}"))
     })?;
 
+    let keeping = plan.bandwidth.map(|bandwidth| {
+        let renderer = Arc::clone(&renderer);
+        tokio::spawn(bandwidth.keep(uploader.clone(), reread, renderer))
+    });
     let job = |file: &FoundFile| Job::new(&file.path).with_follow_links(!file.in_folder);
-    let mut jobs: Vec<Job> = found.files.iter().map(job).collect();
+    let job = |file: &FoundFile| (file.bytes, job(file));
+    let mut jobs: Vec<(u64, Job)> = found.files.iter().map(job).collect();
     if let Some(stdin) = plan.stdin {
         let source =
             super::stdin::source(stdin, &remote.target, &uploader, &plan.state_dir, &renderer);
-        jobs.push(Job::from_source(super::stdin::LABEL, source.await?));
+        let source = source.await?;
+        let bytes = source.length().known().unwrap_or_default();
+        jobs.push((bytes, Job::from_source(super::stdin::LABEL, source)));
     }
-    let jobs = jobs.into_iter().map(|job| {
-        job.with_key(plan.key.clone())
+    let jobs = jobs.into_iter().map(|(bytes, job)| {
+        let job = job
+            .with_key(plan.key.clone())
             .with_settings(Arc::clone(&plan.settings))
-            .with_resume(plan.resume)
+            .with_resume(plan.resume);
+        (bytes, job)
     });
-    let jobs = order.sort(jobs);
+    let at_once = uploader.parallel_to(remote.target.url()).now();
+    let jobs = order.sort(jobs, at_once);
     let mut ingest = Ingest::new(uploader, remote.target);
     if let Some(account) = account {
         ingest = ingest.with_account(account);
@@ -142,6 +165,9 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
             }
         })
         .await;
+    if let Some(keeping) = keeping {
+        keeping.abort();
+    }
     renderer.end(&signals);
     if let Some(running) = running {
         running.stop().await;

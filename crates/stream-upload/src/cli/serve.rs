@@ -99,10 +99,10 @@ async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
             .hint("choose another address with --listen, or another folder with --data")
         })?;
     let stopping = console.clone();
-    let signals = Signals::listen(move || stopping.note("stopping; a second signal stops at once"))
-        .map_err(|error| {
-            CliError::new(Code::Local, format!("cannot listen to signals: {error}"))
-        })?;
+    let signals = Signals::listen(None, move || {
+        stopping.note("stopping; a second signal stops at once")
+    })
+    .map_err(|error| CliError::new(Code::Local, format!("cannot listen to signals: {error}")))?;
     console.out(format_args!("export STREAM_API_URL={}", emulator.api_url()));
     console.out(format_args!("export STREAM_API_TOKEN={token}"));
     console.out("export CLOUDFLARE_ACCOUNT_ID=local");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::Code;
@@ -17,20 +18,27 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen. `on_first` is called at the first signal; at the second one the process ends at once.
-    pub(crate) fn listen(on_first: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let mut int = signal(SignalKind::interrupt())?;
-        let mut term = signal(SignalKind::terminate())?;
-        let mut hup = signal(SignalKind::hangup())?;
+    /// Starts to listen. `on_first` is called at the first signal; at the second one the process ends at once. With `reread`,
+    /// SIGHUP is none of them: it only notifies.
+    pub(crate) fn listen(
+        reread: Option<Arc<Notify>>,
+        on_first: impl Fn() + Send + 'static,
+    ) -> io::Result<Self> {
+        let mut heard = Heard {
+            int: signal(SignalKind::interrupt())?,
+            term: signal(SignalKind::terminate())?,
+            hup: signal(SignalKind::hangup())?,
+            reread,
+        };
         let stop = CancellationToken::new();
         let code = Arc::new(AtomicU8::new(0));
         let (trigger, said) = (stop.clone(), Arc::clone(&code));
         tokio::spawn(async move {
-            let first = next(&mut int, &mut term, &mut hup).await;
+            let first = heard.next().await;
             said.store(first as u8, Ordering::SeqCst);
             trigger.cancel();
             on_first();
-            let second = next(&mut int, &mut term, &mut hup).await;
+            let second = heard.next().await;
             #[expect(clippy::disallowed_methods, reason = "a second signal means: now")]
             std::process::exit(i32::from(second as u8));
         });
@@ -52,10 +60,25 @@ impl Signals {
     }
 }
 
-async fn next(int: &mut Signal, term: &mut Signal, hup: &mut Signal) -> Code {
-    tokio::select! {
-        _ = int.recv() => Code::Interrupted,
-        _ = term.recv() => Code::Terminated,
-        _ = hup.recv() => Code::Terminated,
+struct Heard {
+    int: Signal,
+    term: Signal,
+    hup: Signal,
+    reread: Option<Arc<Notify>>,
+}
+
+impl Heard {
+    /// The next signal to stop.
+    async fn next(&mut self) -> Code {
+        loop {
+            tokio::select! {
+                _ = self.int.recv() => return Code::Interrupted,
+                _ = self.term.recv() => return Code::Terminated,
+                _ = self.hup.recv() => match &self.reread {
+                    Some(reread) => reread.notify_one(),
+                    None => return Code::Terminated,
+                },
+            }
+        }
     }
 }

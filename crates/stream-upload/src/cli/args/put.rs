@@ -125,15 +125,18 @@ pub(crate) struct VideoArgs {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "The transfer")]
 pub(crate) struct TransferArgs {
-    /// Bytes per PATCH, such as 50MiB [default: what the server prefers]
-    #[arg(long, value_name = "SIZE|auto", value_parser = size_or_auto)]
-    pub(crate) chunk_size: Option<SizeOrAuto>,
-    /// Files at once [default: 4]
-    #[arg(long, alias = "transfers", value_name = "N|auto", value_parser = count_or_auto)]
-    pub(crate) parallel: Option<CountOrAuto>,
-    /// Connections for one file, where the server joins partial uploads [default: 1]
-    #[arg(long, value_name = "N|auto", value_parser = count_or_auto)]
-    pub(crate) parts: Option<CountOrAuto>,
+    /// Bytes per PATCH, such as 50MiB; auto begins with what the server prefers, and grows while pauses cost time
+    #[arg(long, value_name = "SIZE|auto", default_value = "auto", value_parser = size_or_auto)]
+    pub(crate) chunk_size: SizeOrAuto,
+    /// Files at once; auto begins with 4, and has more of them while they bring more, up to 32
+    #[arg(long, alias = "transfers", value_name = "N|auto", default_value = "auto", value_parser = count_or_auto)]
+    pub(crate) parallel: CountOrAuto,
+    /// Connections for one file, where the server joins partial uploads; auto measures whether more than one pay
+    #[arg(long, value_name = "N|auto", default_value = "auto", value_parser = count_or_auto)]
+    pub(crate) parts: CountOrAuto,
+    /// Send no faster: a rate such as 2MB (per second, over all connections), a timetable in local time such as '08:00,2MB 19:00,off' (days may be named: 'Sat-08:00,off'), or @FILE that holds one and is read again on SIGHUP [default: off]
+    #[arg(long, value_name = "RATE|TIMETABLE|@FILE")]
+    pub(crate) bwlimit: Option<String>,
     /// Protect each PATCH with a digest: auto takes what the server offers, none takes none, a name such as sha256 is required
     #[arg(long, value_name = "auto|none|NAME", default_value = "auto", value_parser = checksum)]
     pub(crate) checksum: ChecksumWish,

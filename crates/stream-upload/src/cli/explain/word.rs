@@ -22,6 +22,13 @@ pub(super) const TABLE: &[Row] = &[
         again: Again::No,
     },
     Row {
+        word: "bandwidth",
+        meaning: "it sends as fast as it may, and could go faster",
+        cause: "--bwlimit was given",
+        remedy: "nothing: it goes on; a higher rate, or off, lets it go faster",
+        again: Again::Yes,
+    },
+    Row {
         word: "encode-slots",
         meaning: "it waits because Stream encodes as many videos as it takes at once",
         cause: "120 videos of the account are queued or being encoded",

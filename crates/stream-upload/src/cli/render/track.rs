@@ -107,6 +107,7 @@ pub(crate) fn time(at: SystemTime) -> String {
 /// A wait in one word, as the contract of `--json` has it.
 pub(crate) fn word(reason: WaitReason) -> &'static str {
     match reason {
+        WaitReason::Bandwidth => "bandwidth",
         WaitReason::EncodeSlots => "encode-slots",
         _ => "rate-limit",
     }

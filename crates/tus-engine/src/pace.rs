@@ -1,0 +1,518 @@
+//! [`Pace`]: how many uploads run at once, and the [`Turn`] of each.
+//!
+//! Where nobody named a number, it is found: as long as more uploads at once bring more bytes, or more files, there are more of
+//! them; when they bring nothing, the last step is taken back; when the server is in trouble, a third of them waits.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+
+use crate::options::Parallel;
+
+/// How many uploads run at once before anything is known.
+const AT_FIRST: usize = 4;
+/// How many more there are when more are tried.
+const STEP: usize = 2;
+/// Growth below it is chance.
+const GROWTH: f64 = 1.05;
+/// What is left of the number after trouble.
+const AFTER_TROUBLE: f64 = 0.7;
+/// Goodput is taken together over so long a time.
+const WINDOW: Duration = Duration::from_secs(2);
+/// Small files tell sooner.
+const SHORT_WINDOW: Duration = Duration::from_millis(500);
+/// Windows without a try after one that brought nothing: 20 s.
+const REST: u32 = 10;
+/// The same after trouble: 6 s.
+const REST_AFTER_TROUBLE: u32 = 3;
+
+/// The pace towards every origin.
+#[derive(Debug)]
+pub(crate) struct Paces {
+    parallel: Parallel,
+    most: usize,
+    by_origin: Mutex<HashMap<String, Arc<Pace>>>,
+}
+
+impl Paces {
+    /// At most `most` at once to one origin where the number is found.
+    pub(crate) fn new(parallel: Parallel, most: usize) -> Self {
+        Self {
+            parallel,
+            most: most.max(1),
+            by_origin: Mutex::default(),
+        }
+    }
+
+    /// The pace towards `origin`. A fixed number is one for all of them.
+    pub(crate) fn of(&self, origin: &str) -> Arc<Pace> {
+        let (key, finder) = match self.parallel {
+            Parallel::Auto => (origin, Some(Finder::new(self.most))),
+            Parallel::Fixed(_) => ("", None),
+        };
+        let mut paces = lock(&self.by_origin);
+        if let Some(pace) = paces.get(key) {
+            return Arc::clone(pace);
+        }
+        let limit = match (&finder, self.parallel) {
+            (None, Parallel::Fixed(count)) => count.max(1),
+            _ => AT_FIRST.min(self.most),
+        };
+        let pace = Pace::new(limit, finder);
+        paces.insert(key.to_owned(), Arc::clone(&pace));
+        pace
+    }
+}
+
+/// How many uploads run at once to one origin.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    turns: Arc<Semaphore>,
+    limit: watch::Sender<usize>,
+    /// Turns that are out and not to come back.
+    surplus: AtomicUsize,
+    running: AtomicUsize,
+    /// The most that ran at once in this window.
+    peak: AtomicUsize,
+    bytes: AtomicU64,
+    files: AtomicU64,
+    began: Instant,
+    /// When to look again, in milliseconds after `began`.
+    look_at: AtomicU64,
+    finder: Option<Mutex<Finding>>,
+}
+
+#[derive(Debug)]
+struct Finding {
+    finder: Finder,
+    window_began: Instant,
+    trouble_at: Option<Instant>,
+}
+
+impl Pace {
+    fn new(limit: usize, finder: Option<Finder>) -> Arc<Self> {
+        let now = Instant::now();
+        let finding = |finder| {
+            Mutex::new(Finding {
+                finder,
+                window_began: now,
+                trouble_at: None,
+            })
+        };
+        Arc::new(Self {
+            turns: Arc::new(Semaphore::new(limit)),
+            limit: watch::Sender::new(limit),
+            surplus: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            began: now,
+            look_at: AtomicU64::new(millis(SHORT_WINDOW)),
+            finder: finder.map(finding),
+        })
+    }
+
+    /// A place among the uploads that run at once. The semaphore is never closed.
+    pub(crate) async fn turn(self: &Arc<Self>) -> Option<Turn> {
+        let permit = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+        let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
+        self.peak.fetch_max(running, Ordering::Relaxed);
+        Some(Turn {
+            permit: Some(permit),
+            pace: Arc::clone(self),
+        })
+    }
+
+    /// How many run at once, from now on and at any change.
+    pub(crate) fn limit(&self) -> Limit {
+        Limit(self.limit.subscribe())
+    }
+
+    /// How many run now.
+    pub(crate) fn running(&self) -> usize {
+        self.running.load(Ordering::Relaxed)
+    }
+
+    /// Body bytes have left. Called for every buffer.
+    pub(crate) fn sent(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.look();
+    }
+
+    /// An upload has ended well.
+    pub(crate) fn finished(&self) {
+        self.files.fetch_add(1, Ordering::Relaxed);
+        self.look();
+    }
+
+    /// The server asked for less, failed, or did not answer.
+    pub(crate) fn trouble(&self) {
+        let Some(finding) = &self.finder else { return };
+        let mut finding = lock(finding);
+        let now = Instant::now();
+        // One trouble is heard by all who were under way.
+        if finding.trouble_at.is_some_and(|at| now - at < WINDOW) {
+            return;
+        }
+        finding.trouble_at = Some(now);
+        self.begin_window(&mut finding, now);
+        let limit = finding.finder.trouble();
+        self.set(limit);
+    }
+
+    fn look(&self) {
+        let Some(finding) = &self.finder else { return };
+        let now = Instant::now();
+        if millis(now - self.began) < self.look_at.load(Ordering::Relaxed) {
+            return;
+        }
+        // Whoever comes while another looks has nothing to add.
+        let Ok(mut finding) = finding.try_lock() else {
+            return;
+        };
+        let elapsed = now - finding.window_began;
+        let (bytes, files) = (&self.bytes, self.files.load(Ordering::Relaxed));
+        let limit = *self.limit.borrow();
+        let small = files >= 2 * limit as u64;
+        if elapsed < SHORT_WINDOW || (elapsed < WINDOW && !small) {
+            let next = if elapsed < SHORT_WINDOW {
+                SHORT_WINDOW - elapsed
+            } else {
+                (WINDOW - elapsed).min(SHORT_WINDOW / 5)
+            };
+            self.look_at
+                .store(millis(now - self.began + next), Ordering::Relaxed);
+            return;
+        }
+        let counted = if small {
+            files
+        } else {
+            bytes.load(Ordering::Relaxed)
+        };
+        let seen = Goodput {
+            per_second: counted as f64 / elapsed.as_secs_f64(),
+            small,
+        };
+        // Files come and go: nearly all places taken is all of them.
+        let is_full = self.peak.load(Ordering::Relaxed) * 4 >= limit * 3;
+        self.begin_window(&mut finding, now);
+        // After a pause there is nothing to compare.
+        if elapsed < 2 * WINDOW {
+            let limit = finding.finder.window(seen, is_full);
+            self.set(limit);
+        }
+    }
+
+    fn begin_window(&self, finding: &mut Finding, now: Instant) {
+        finding.window_began = now;
+        self.bytes.store(0, Ordering::Relaxed);
+        self.files.store(0, Ordering::Relaxed);
+        self.peak.store(self.running(), Ordering::Relaxed);
+        self.look_at
+            .store(millis(now - self.began + SHORT_WINDOW), Ordering::Relaxed);
+    }
+
+    /// Called by whoever holds the finder, or nobody else does.
+    fn set(&self, limit: usize) {
+        let before = *self.limit.borrow();
+        if limit > before {
+            let more = limit - before;
+            let kept = self.pay(more);
+            self.turns.add_permits(more - kept);
+        } else if limit < before {
+            let less = before - limit;
+            let gone = self.turns.forget_permits(less);
+            self.surplus.fetch_add(less - gone, Ordering::Relaxed);
+        }
+        if limit != before {
+            tracing::debug!(limit, before, "uploads at once");
+            self.limit.send_replace(limit);
+        }
+    }
+
+    /// Takes up to `most` off the surplus, and says how many.
+    fn pay(&self, most: usize) -> usize {
+        let taken = |surplus: usize| Some(surplus - surplus.min(most));
+        let before = self
+            .surplus
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
+        before.unwrap_or_default().min(most)
+    }
+}
+
+/// How many uploads run at once to one origin, as that changes. From [`Uploader::parallel_to`](crate::Uploader::parallel_to).
+#[derive(Debug, Clone)]
+pub struct Limit(watch::Receiver<usize>);
+
+impl Limit {
+    /// How many may run now.
+    #[must_use]
+    pub fn now(&self) -> usize {
+        *self.0.borrow()
+    }
+
+    /// Waits for another number. For ever, where the number is fixed.
+    pub async fn changed(&mut self) {
+        if self.0.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// A place among the uploads that run at once, given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    permit: Option<OwnedSemaphorePermit>,
+    pace: Arc<Pace>,
+}
+
+impl Turn {
+    /// More run than are to: whoever can wait should give its turn back.
+    pub(crate) fn is_surplus(&self) -> bool {
+        self.pace.surplus.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.pace.running.fetch_sub(1, Ordering::Relaxed);
+        if let Some(permit) = self.permit.take()
+            && self.pace.pay(1) > 0
+        {
+            permit.forget();
+        }
+    }
+}
+
+/// What came through in a window, per second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Goodput {
+    /// Files if they were small, else bytes.
+    per_second: f64,
+    small: bool,
+}
+
+/// Finds the number of uploads at once. No clock, no lock: the decisions alone.
+#[derive(Debug)]
+struct Finder {
+    limit: usize,
+    most: usize,
+    /// What the last window brought, if the next one can be compared with it.
+    before: Option<Goodput>,
+    /// What the number was before the last step.
+    raised_from: Option<usize>,
+    /// Windows to wait for before the next step.
+    rest: u32,
+}
+
+impl Finder {
+    fn new(most: usize) -> Self {
+        Self {
+            limit: AT_FIRST.min(most),
+            most,
+            before: None,
+            raised_from: None,
+            rest: 0,
+        }
+    }
+
+    /// What follows from what a window brought. `is_full`: as many ran as may.
+    fn window(&mut self, seen: Goodput, is_full: bool) -> usize {
+        let before = self.before.replace(seen);
+        if !is_full {
+            // It tells nothing about the number.
+            self.before = None;
+            self.raised_from = None;
+            return self.limit;
+        }
+        if self.rest > 0 {
+            self.rest -= 1;
+            if self.rest == 0 {
+                self.raise(seen.small);
+            }
+            return self.limit;
+        }
+        let comparable = before.filter(|before| before.small == seen.small);
+        match comparable {
+            Some(before) if seen.per_second < before.per_second * GROWTH => {
+                // The last step brought nothing.
+                self.limit = self.raised_from.take().unwrap_or(self.limit);
+                self.rest = REST;
+            }
+            _ => self.raise(seen.small),
+        }
+        self.limit
+    }
+
+    fn raise(&mut self, small: bool) {
+        let raised = if small {
+            self.limit * 2
+        } else {
+            self.limit + STEP
+        };
+        self.raised_from = Some(self.limit);
+        self.limit = raised.min(self.most);
+    }
+
+    fn trouble(&mut self) -> usize {
+        self.limit = ((self.limit as f64 * AFTER_TROUBLE) as usize).max(1);
+        self.before = None;
+        self.raised_from = None;
+        self.rest = REST_AFTER_TROUBLE;
+        self.limit
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: f64 = 1024.0 * 1024.0;
+
+    fn bytes(per_second: f64) -> Goodput {
+        Goodput {
+            per_second,
+            small: false,
+        }
+    }
+
+    fn files(per_second: f64) -> Goodput {
+        Goodput {
+            per_second,
+            small: true,
+        }
+    }
+
+    #[test]
+    fn a_link_of_ten_connections_gets_ten_and_no_more_than_twelve_for_a_moment() {
+        let mut finder = Finder::new(32);
+        let mut seen = Vec::new();
+        for _ in 0..8 {
+            let through = (finder.limit as f64).min(10.0) * 20.0 * MIB;
+            seen.push(finder.window(bytes(through), true));
+        }
+        assert_eq!(seen, [6, 8, 10, 12, 10, 10, 10, 10]);
+    }
+
+    #[test]
+    fn small_files_over_a_long_way_double_up_to_the_most() {
+        let mut finder = Finder::new(32);
+        let seen: Vec<_> = (0..4)
+            .map(|_| {
+                let per_second = finder.limit as f64 * 10.0;
+                finder.window(files(per_second), true)
+            })
+            .collect();
+        assert_eq!(seen, [8, 16, 32, 32]);
+    }
+
+    #[test]
+    fn after_a_rest_more_is_tried_again() {
+        let mut finder = Finder::new(32);
+        let limits: Vec<_> = (0..=REST + 1)
+            .map(|_| finder.window(bytes(MIB), true))
+            .collect();
+        assert_eq!(limits[..3], [6, 4, 4]);
+        assert_eq!(limits.last(), Some(&6));
+    }
+
+    #[test]
+    fn trouble_takes_a_third_and_never_the_last_one() {
+        let mut finder = Finder::new(32);
+        finder.limit = 32;
+        let limits: Vec<_> = (0..12).map(|_| finder.trouble()).collect();
+        assert_eq!(limits[..4], [22, 15, 10, 7]);
+        assert_eq!(limits.last(), Some(&1));
+    }
+
+    #[test]
+    fn places_that_nobody_takes_are_no_reason_for_more() {
+        let mut finder = Finder::new(32);
+        for rate in 1..10 {
+            assert_eq!(finder.window(bytes(f64::from(rate) * MIB), false), AT_FIRST);
+        }
+    }
+
+    fn auto() -> Arc<Pace> {
+        Paces::new(Parallel::Auto, 32).of("https://a")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fixed_number_is_one_for_all_origins_and_stays() {
+        let paces = Paces::new(Parallel::Fixed(2), 32);
+        let (a, b) = (paces.of("https://a"), paces.of("https://b"));
+        let (first, second) = (a.turn().await, b.turn().await);
+        let third = a.turn();
+        tokio::pin!(third);
+        assert!(futures_util::poll!(third.as_mut()).is_pending());
+        a.trouble();
+        assert_eq!(a.limit().now(), 2);
+        drop((first, second));
+        assert!(third.await.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn thousands_of_small_files_have_sixteen_places_within_two_seconds() {
+        let pace = auto();
+        let begun = Instant::now();
+        let worker = |pace: Arc<Pace>| async move {
+            while begun.elapsed() < Duration::from_secs(2) {
+                let turn = pace.turn().await;
+                tokio::time::sleep(Duration::from_millis(100)).await; // one round trip
+                drop(turn);
+                pace.finished();
+            }
+        };
+        let workers: Vec<_> = (0..64)
+            .map(|_| tokio::spawn(worker(Arc::clone(&pace))))
+            .collect();
+        futures_util::future::join_all(workers).await;
+        assert!(pace.limit().now() >= 16, "{:?}", pace.limit());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_trouble_heard_by_many_counts_once_and_running_uploads_give_their_turns_back() {
+        let pace = auto();
+        let mut turns = Vec::new();
+        for _ in 0..AT_FIRST {
+            turns.push(pace.turn().await.unwrap());
+        }
+        for _ in 0..10 {
+            pace.trouble();
+        }
+        assert_eq!(pace.limit().now(), 2);
+        assert!(turns[0].is_surplus());
+        turns.truncate(2);
+        assert!(!turns[0].is_surplus());
+        let next = pace.turn();
+        tokio::pin!(next);
+        assert!(futures_util::poll!(next.as_mut()).is_pending(), "two run");
+        turns.clear();
+        assert!(next.await.is_some());
+        assert_eq!(pace.turns.available_permits(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_taken_back_is_given_again_without_more_than_there_may_be() {
+        let pace = auto();
+        let turns = [pace.turn().await, pace.turn().await, pace.turn().await];
+        pace.set(1);
+        pace.set(6);
+        drop(turns);
+        assert_eq!(pace.turns.available_permits(), 6);
+        assert_eq!(pace.surplus.load(Ordering::Relaxed), 0);
+    }
+}
