@@ -15,8 +15,7 @@ async fn three_files_at_once_share_one_rate_and_that_is_told_once_for_each() {
         world.random_file(&format!("shoot/{name}.mov"), 2 * MIB);
     }
     let mut put = world.put_to(&sink.creation_url(), &world.path("shoot"));
-    // A piece waits longer than a stall may last: that is no stall.
-    put.args(["--bwlimit", "2MiB", "--stall-timeout", "200ms"]);
+    put.args(["--bwlimit", "2MiB"]);
     let begun = Instant::now();
     let ended = run(put).await.expect(0);
     let took = begun.elapsed();

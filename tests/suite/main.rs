@@ -9,6 +9,7 @@
 
 mod alignment;
 mod bandwidth;
+mod chunks;
 mod cli;
 mod doubt;
 mod evidence;

@@ -20,14 +20,14 @@ const GAIN: f64 = 1.1;
 /// How much a newer rate counts.
 const FRESH: f64 = 0.5;
 
-/// What is known of the ways to all servers, by creation URL.
+/// What is known of the ways to all servers, by origin.
 #[derive(Debug, Default)]
 pub(crate) struct Measurements(Mutex<HashMap<String, Arc<Measured>>>);
 
 impl Measurements {
     pub(crate) fn of(&self, url: &UploadUrl) -> Arc<Measured> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(url.endpoint_name()).or_default())
+        Arc::clone(known.entry(url.origin()).or_default())
     }
 }
 

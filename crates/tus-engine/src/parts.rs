@@ -45,7 +45,6 @@ const MOST_KNOWN_PARTS: u64 = 1024;
 const USUAL_CONNECTIONS: usize = 8;
 /// What one connection brings is measured for so many round trips: it begins slowly.
 const MEASURED_ROUND_TRIPS: u32 = 10;
-
 /// And for no less time: what the system's buffers take at first must not count for much.
 const MEASURED_AT_LEAST: Duration = Duration::from_secs(1);
 
@@ -96,7 +95,7 @@ impl Task {
         }
         let divisible = self.source.window_bytes().is_none();
         let length = self.source.length().known().filter(|_| divisible)?;
-        let begun = count_of(&outset.record);
+        let begun = count_of(&outset.record).filter(|count| *count <= length / MIN_PART_BYTES);
         let fixed = match self.shared.options.parts {
             Parts::Fixed(connections) => Some(connections),
             // Not worth a question, or not a server to be asked.
@@ -185,7 +184,8 @@ impl Task {
             return Err(error);
         }
         let bytes = sink.sent();
-        if division.connections > 1 && bytes >= WORTH_DIVIDING_BYTES {
+        let unlimited = self.shared.permits.bandwidth.rate().is_none();
+        if division.connections > 1 && unlimited && bytes >= WORTH_DIVIDING_BYTES {
             self.measured()
                 .many_brought(bytes as f64 / begun.elapsed().as_secs_f64());
         }

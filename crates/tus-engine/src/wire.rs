@@ -173,10 +173,11 @@ impl Driver {
     /// Where pieces wait that would leave faster than they may.
     fn gate(&self) -> Gate {
         let (sink, id, told) = (Arc::clone(&self.sink), self.id, Arc::clone(&self.held_told));
-        let on_wait = move |wait| {
+        let on_wait = move || {
             if !told.swap(true, Ordering::Relaxed) {
                 let reason = WaitReason::Bandwidth;
-                let wait = Some(wait);
+                // Each piece for itself, as long as it goes on.
+                let wait = None;
                 sink.event(id, &Event::Waiting { reason, wait });
             }
         };

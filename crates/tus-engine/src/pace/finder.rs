@@ -1,0 +1,164 @@
+//! [`Finder`]: how many uploads at once are worth it.
+
+/// How many uploads run at once before anything is known.
+pub(super) const AT_FIRST: usize = 4;
+/// How many more there are when more are tried.
+const STEP: usize = 2;
+/// Growth below it is chance.
+const GROWTH: f64 = 1.05;
+/// What is left of the number after trouble.
+const AFTER_TROUBLE: f64 = 0.7;
+/// Windows without a try after one that brought nothing: 20 s.
+const REST: u32 = 10;
+/// The same after trouble: 6 s.
+const REST_AFTER_TROUBLE: u32 = 3;
+
+/// What came through in a window, per second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Goodput {
+    /// Files if they were small, else bytes.
+    pub(super) per_second: f64,
+    pub(super) small: bool,
+}
+
+/// Finds the number of uploads at once. No clock, no lock: the decisions alone.
+#[derive(Debug)]
+pub(super) struct Finder {
+    limit: usize,
+    most: usize,
+    /// What the last window brought, if the next one can be compared with it.
+    before: Option<Goodput>,
+    /// What the number was before the last step.
+    raised_from: Option<usize>,
+    /// Windows to wait for before the next step.
+    rest: u32,
+}
+
+impl Finder {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            limit: AT_FIRST.min(most),
+            most,
+            before: None,
+            raised_from: None,
+            rest: 0,
+        }
+    }
+
+    /// What follows from what a window brought. `is_full`: as many ran as may.
+    pub(super) fn window(&mut self, seen: Goodput, is_full: bool) -> usize {
+        let before = self.before.replace(seen);
+        if !is_full {
+            // It tells nothing about the number.
+            self.before = None;
+            self.raised_from = None;
+            return self.limit;
+        }
+        if self.rest > 0 {
+            self.rest -= 1;
+            if self.rest == 0 {
+                self.raise(seen.small);
+            }
+            return self.limit;
+        }
+        let comparable = before.filter(|before| before.small == seen.small);
+        match comparable {
+            Some(before) if seen.per_second < before.per_second * GROWTH => {
+                // The last step brought nothing.
+                self.limit = self.raised_from.take().unwrap_or(self.limit);
+                self.rest = REST;
+            }
+            _ => self.raise(seen.small),
+        }
+        self.limit
+    }
+
+    fn raise(&mut self, small: bool) {
+        let raised = if small {
+            self.limit * 2
+        } else {
+            self.limit + STEP
+        };
+        self.raised_from = Some(self.limit);
+        self.limit = raised.min(self.most);
+    }
+
+    pub(super) fn trouble(&mut self) -> usize {
+        self.limit = ((self.limit as f64 * AFTER_TROUBLE) as usize).max(1);
+        self.before = None;
+        self.raised_from = None;
+        self.rest = REST_AFTER_TROUBLE;
+        self.limit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: f64 = 1024.0 * 1024.0;
+
+    fn bytes(per_second: f64) -> Goodput {
+        Goodput {
+            per_second,
+            small: false,
+        }
+    }
+
+    fn files(per_second: f64) -> Goodput {
+        Goodput {
+            per_second,
+            small: true,
+        }
+    }
+
+    #[test]
+    fn a_link_of_ten_connections_gets_ten_and_no_more_than_twelve_for_a_moment() {
+        let mut finder = Finder::new(32);
+        let mut seen = Vec::new();
+        for _ in 0..8 {
+            let through = (finder.limit as f64).min(10.0) * 20.0 * MIB;
+            seen.push(finder.window(bytes(through), true));
+        }
+        assert_eq!(seen, [6, 8, 10, 12, 10, 10, 10, 10]);
+    }
+
+    #[test]
+    fn small_files_over_a_long_way_double_up_to_the_most() {
+        let mut finder = Finder::new(32);
+        let seen: Vec<_> = (0..4)
+            .map(|_| {
+                let per_second = finder.limit as f64 * 10.0;
+                finder.window(files(per_second), true)
+            })
+            .collect();
+        assert_eq!(seen, [8, 16, 32, 32]);
+    }
+
+    #[test]
+    fn after_a_rest_more_is_tried_again() {
+        let mut finder = Finder::new(32);
+        let limits: Vec<_> = (0..=REST + 1)
+            .map(|_| finder.window(bytes(MIB), true))
+            .collect();
+        assert_eq!(limits[..3], [6, 4, 4]);
+        assert_eq!(limits.last(), Some(&6));
+    }
+
+    #[test]
+    fn trouble_takes_a_third_and_never_the_last_one() {
+        let mut finder = Finder::new(32);
+        finder.limit = 32;
+        let limits: Vec<_> = (0..12).map(|_| finder.trouble()).collect();
+        assert_eq!(limits[..4], [22, 15, 10, 7]);
+        assert_eq!(limits.last(), Some(&1));
+    }
+
+    #[test]
+    fn places_that_nobody_takes_are_no_reason_for_more() {
+        let mut finder = Finder::new(32);
+        for rate in 1..10 {
+            assert_eq!(finder.window(bytes(f64::from(rate) * MIB), false), AT_FIRST);
+        }
+    }
+}
