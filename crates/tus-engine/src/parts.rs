@@ -95,7 +95,8 @@ impl Task {
         }
         let divisible = self.source.window_bytes().is_none();
         let length = self.source.length().known().filter(|_| divisible)?;
-        let begun = count_of(&outset.record).filter(|count| *count <= length / MIN_PART_BYTES);
+        let possible = (length / MIN_PART_BYTES).min(MOST_KNOWN_PARTS);
+        let begun = count_of(&outset.record).filter(|count| *count <= possible);
         let fixed = match self.shared.options.parts {
             Parts::Fixed(connections) => Some(connections),
             // Not worth a question, or not a server to be asked.
@@ -153,6 +154,7 @@ impl Task {
         turn: Option<Turn>,
     ) -> Result<(Report, Record), UploadError> {
         let count = division.parts;
+        let begun_before = count_of(&outset.record) == Some(count);
         let length = self.source.length().known().unwrap_or_default();
         if outset.record.state != State::Creating || !outset.record.tags.contains_key(PARTS_TAG) {
             outset.record.state = State::Active;
@@ -168,8 +170,11 @@ impl Task {
                     .await;
             }
         }
-        let known = self.known_parts(count, &outset).await;
-        let offsets = known.iter().map(|part| part.offset).collect();
+        let mut offsets = vec![0; usize::try_from(count).unwrap_or_default()];
+        if begun_before {
+            let known = self.known_parts(count, &outset).await;
+            offsets = known.iter().map(|part| part.offset).collect();
+        }
         let events = Arc::clone(&self.shared.sink);
         let sink = Together::new(events, self.id, offsets, division.at_once());
         let sink = Arc::new(sink);
@@ -359,10 +364,12 @@ impl Task {
             let key = part_key(&self.new.source_key, index, count);
             let fingerprint = Fingerprint::new(&outset.record.destination, &key);
             let record = match &outset.keeper {
-                Some(keeper) => keeper.journal.load(fingerprint).await,
+                // Somebody who drives one of them is not to be disturbed.
+                Some(keeper) => keeper.journal.recall(fingerprint).await,
                 None => None,
             };
-            let record = record.and_then(Result::ok).flatten();
+            let record = record.and_then(Result::ok);
+            let record = record.and_then(|(_lease, record)| record);
             let url = record.as_ref().and_then(|it| it.upload_url.as_ref());
             parts.push(KnownPart {
                 key,
