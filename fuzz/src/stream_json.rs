@@ -54,7 +54,10 @@ fn answers(bytes: &[u8]) {
     read::<Watermark>(bytes);
     read::<Webhook>(bytes);
     if let Some(input) = read::<LiveInput>(bytes) {
-        let _ = (input.name(), input.status.map(|status| status.state()));
+        let _ = (
+            input.name(),
+            input.status.as_ref().map(|status| status.state()),
+        );
     }
     if let Some(key) = read::<NewSigningKey>(bytes)
         && let Ok(signer) = TokenSigner::of(&key)

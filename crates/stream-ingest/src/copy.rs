@@ -320,7 +320,7 @@ impl Copier {
             _ => self.intent(&key),
         };
         record.settings = settings;
-        let new = self.request(job, &record)?;
+        let new = Self::request(job, &record)?;
         if let Some((transport, public)) = self.preflight.as_ref().filter(|_| !doubt) {
             check_source(transport, &job.url, *public).await?;
         }
@@ -450,7 +450,7 @@ impl Copier {
         Record::intended(key, format!("{} (copy)", self.destination))
     }
 
-    fn request(&self, job: &CopyJob, record: &Record) -> Result<NewCopy, CopyError> {
+    fn request(job: &CopyJob, record: &Record) -> Result<NewCopy, SettingsError> {
         let name = source_key::file_name(&job.url);
         let mut new = NewCopy::new(job.url.clone());
         new.video = job.settings.copy_settings(&name, Timestamp::now())?;

@@ -153,7 +153,7 @@ async fn settle(
             Ok(_) => return Ok(()),
             Err(error) if error.is_not_found() => told = true,
             Err(error) => {
-                tracing::debug!(%error, "the account does not say whether a form arrived")
+                tracing::debug!(%error, "the account does not say whether a form arrived");
             }
         }
     }
@@ -179,13 +179,13 @@ async fn file(path: &Path) -> Result<FormFile, FormError> {
     let name = path.file_name().unwrap_or(path.as_os_str());
     Ok(FormFile::new(
         name.to_string_lossy(),
-        body(Arc::new(source)),
+        source_body(Arc::new(source)),
     ))
 }
 
 /// A source of known length as a body, two buffers at a time.
 #[must_use]
-pub fn body(source: Arc<dyn Source>) -> Body {
+pub fn source_body(source: Arc<dyn Source>) -> Body {
     let length = source.length().known().unwrap_or(0);
     Body::wrap(SourceBody {
         source,

@@ -131,7 +131,7 @@ impl HttpSource {
         space: &mut [u8],
     ) -> io::Result<usize> {
         if reading.is_none() {
-            let body = self.from(at).await?;
+            let body = self.beginning_at(at).await?;
             let rest = Bytes::new();
             *reading = Some(Reading {
                 offset: at,
@@ -155,7 +155,7 @@ impl HttpSource {
     }
 
     /// The answer that begins at `at`.
-    async fn from(&self, at: u64) -> io::Result<Body> {
+    async fn beginning_at(&self, at: u64) -> io::Result<Body> {
         let mut headers = HeaderMap::new();
         let range = HeaderValue::try_from(format!("bytes={at}-")).map_err(io::Error::other)?;
         headers.insert(RANGE, range);

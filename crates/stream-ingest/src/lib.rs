@@ -21,7 +21,7 @@ mod wait;
 pub use apply::{Applied, ApplyError};
 pub use budget::{ALLOWED, Budget, SHARE, WINDOW};
 pub use copy::{Copied, Copier, CopyError, CopyJob, CopyResult};
-pub use form::{FormError, FormUpload, body, upload_form};
+pub use form::{FormError, FormUpload, source_body, upload_form};
 pub use http_source::HttpSource;
 pub use ingest::Ingest;
 pub use job::{Job, JobError, JobResult, Uploaded, media_id};

@@ -54,7 +54,7 @@ pub(crate) fn of_url(url: &SourceUrl) -> String {
     };
     let kept: Vec<_> = query
         .split('&')
-        .filter(|pair| !pair.is_empty() && !(is_signed && signs(&name(pair))))
+        .filter(|pair| !(pair.is_empty() || is_signed && signs(&name(pair))))
         .collect();
     if kept.is_empty() {
         return label(url);

@@ -100,7 +100,7 @@ async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
         })?;
     let stopping = console.clone();
     let signals = Signals::listen(None, move || {
-        stopping.note("stopping; a second signal stops at once")
+        stopping.note("stopping; a second signal stops at once");
     })
     .map_err(|error| CliError::new(Code::Local, format!("cannot listen to signals: {error}")))?;
     console.out(format_args!("export STREAM_API_URL={}", emulator.api_url()));
