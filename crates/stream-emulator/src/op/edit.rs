@@ -16,9 +16,6 @@ pub(crate) async fn edit(call: &Call<'_>) -> Answered {
     if let Err(error) = edit.check() {
         return refuse(error.to_string());
     }
-    if edit.uid.as_ref().is_some_and(|named| *named != uid) {
-        return refuse("uid is not that of the video in the address");
-    }
     let (id, now) = (uid.clone(), call.now());
     let change = move |shared: &Shared| {
         shared.videos.change(&id, shared.disk.as_ref(), |video| {

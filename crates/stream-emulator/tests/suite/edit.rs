@@ -137,16 +137,3 @@ async fn the_client_edits_and_reads_back_what_a_restart_keeps() {
     let edited = ours.edit_video(&uid, &wish).await.unwrap();
     assert_eq!(edited.scheduled_deletion, None);
 }
-
-#[tokio::test]
-async fn an_id_in_the_body_has_to_be_that_of_the_address() {
-    let server = Emulator::builder().start().await.unwrap();
-    let (uid, _) = create(&server, "YQ==").await;
-    let same = edit(&server, &uid, &json!({ "uid": uid, "creator": "me" })).await;
-    assert_eq!(same.json()["result"]["creator"], "me");
-    let other = edit(&server, &uid, &json!({ "uid": "other", "creator": "you" })).await;
-    assert_eq!(
-        (other.status, &other.json()["errors"][0]["code"]),
-        (400, &10005.into())
-    );
-}
