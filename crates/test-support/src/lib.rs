@@ -7,9 +7,11 @@
 //! - [`fixtures`]: seeded files of any length, digests, temporary folders, the real videos.
 //! - [`Process`]: a child process that cannot outlive its test.
 //! - [`VethPair`]: two machines with a cable that can be pulled.
+//! - [`Link`]: two machines far apart, with a real round-trip time, loss, rate and queue.
 //! - [`Strace`]: a process whose n-th system call fails, is late, or is its last.
 //! - [`TusNodeServer`], [`TusPyServer`], [`TusServer`]: real servers of npm, PyPI and crates.io,
 //!   killed, frozen and restarted at will.
+//! - [`stats`], [`readings`]: medians and their uncertainty, and what measuring programs print.
 //!
 //! Everything listens on loopback and on a port the kernel chose, takes its randomness from a
 //! seed, and stops when it is dropped. Waiting is always for an event, never for a while.
@@ -18,13 +20,16 @@ mod checker;
 mod fake;
 pub mod fixtures;
 mod http1;
+mod link;
 mod netns;
 pub mod peers;
 mod port;
 mod process;
 mod proxy;
 mod random;
+pub mod readings;
 mod sink;
+pub mod stats;
 mod strace;
 
 pub use checker::{Checker, Violation};
@@ -32,6 +37,7 @@ pub use fake::{
     FakeH2Server, FakeRequest, FakeServer, H2Act, H2Reply, H2Settings, Identity, IntoReply, Reply,
     Script, TestCa,
 };
+pub use link::{Link, LinkPlan};
 pub use netns::{Namespace, Side, VethPair};
 pub use peers::{Peer, PeerServer, StoredFile, TusNodeServer, TusPyServer, TusServer};
 pub use port::HeldPort;

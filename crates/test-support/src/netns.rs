@@ -3,10 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsFd as _;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// Every namespace of ours is called so, then the pid of its maker.
 const PREFIX: &str = "upload-test-";
@@ -73,9 +75,32 @@ impl Namespace {
         inside
     }
 
-    fn add(name: String, address: Ipv4Addr) -> io::Result<Self> {
+    pub(crate) fn add(name: String, address: Ipv4Addr) -> io::Result<Self> {
         ip(&["netns", "add", &name])?;
         Ok(Self { name, address })
+    }
+
+    /// Runs `work` on a thread that lives in this network: a socket that it opens stays there,
+    /// whoever uses it afterwards.
+    ///
+    /// # Errors
+    /// When the network cannot be entered, which takes root, or no thread can be started.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        let door = std::fs::File::open(format!("/var/run/netns/{}", self.name))?;
+        std::thread::scope(|scope| {
+            let inside = std::thread::Builder::new().spawn_scoped(scope, move || {
+                let network = Some(LinkNameSpaceType::Network);
+                move_into_link_name_space(door.as_fd(), network)?;
+                work()
+            })?;
+            let done = inside.join();
+            done.map_err(|_| io::Error::other("a thread in a network of its own panicked"))?
+        })
+    }
+
+    /// Its name, for `ip -n`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     fn configure(&self, other: &Self) -> io::Result<()> {
@@ -150,10 +175,7 @@ impl VethPair {
     /// # Errors
     /// When `ip` is missing or not allowed to; the message says what it said.
     pub fn new() -> io::Result<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        remove_stale();
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}-{number}", std::process::id());
+        let name = fresh_name();
         let left = Namespace::add(format!("{name}-l"), Ipv4Addr::new(10, 77, 0, 1))?;
         let right = Namespace::add(format!("{name}-r"), Ipv4Addr::new(10, 77, 0, 2))?;
         let pair = Self { left, right };
@@ -234,6 +256,14 @@ impl VethPair {
     }
 }
 
+/// A name for namespaces that no other test has. What killed tests have left is removed.
+pub(crate) fn fresh_name() -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    remove_stale();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("{PREFIX}{}-{number}", std::process::id())
+}
+
 /// Removes the namespaces whose makers were killed before they could.
 fn remove_stale() {
     let Ok(listed) = output(Command::new("ip").args(["netns", "list"])) else {
@@ -251,7 +281,7 @@ fn remove_stale() {
     }
 }
 
-fn ip(arguments: &[&str]) -> io::Result<()> {
+pub(crate) fn ip(arguments: &[&str]) -> io::Result<()> {
     output(Command::new("ip").args(arguments)).map(drop)
 }
 

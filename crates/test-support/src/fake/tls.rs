@@ -106,6 +106,11 @@ impl fmt::Debug for Identity {
 impl Identity {
     /// Shows this certificate, and agrees on one of `protocols`.
     pub(super) fn acceptor(&self, protocols: &[&[u8]]) -> io::Result<TlsAcceptor> {
+        Ok(TlsAcceptor::from(self.config(protocols)?))
+    }
+
+    /// As [`acceptor`](Self::acceptor), for who does without tokio.
+    pub(crate) fn config(&self, protocols: &[&[u8]]) -> io::Result<Arc<ServerConfig>> {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -115,7 +120,7 @@ impl Identity {
             .with_single_cert(vec![self.certificate.der().clone()], key)
             .map_err(io::Error::other)?;
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        Ok(TlsAcceptor::from(Arc::new(config)))
+        Ok(Arc::new(config))
     }
 }
 

@@ -1,8 +1,10 @@
 //! One connection of the sink: read a head, skip a body, answer, again.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
+
+use tokio_rustls::rustls::{ServerConnection, StreamOwned};
 
 use super::head::{self, Head};
 use super::tus::{Reply, Upload};
@@ -15,16 +17,31 @@ const BUFFER: usize = 256 * 1024;
 const MAX_HEAD: usize = 64 * 1024;
 
 /// Serves requests until the client closes, breaks, or asks to close.
-pub(super) fn serve(shared: &Shared, stream: &TcpStream) {
+pub(super) fn serve(shared: &Shared, socket: TcpStream) {
+    // Answers are single small writes; waiting to merge them would only add latency.
+    let _ = socket.set_nodelay(true);
+    match &shared.conduct.tls {
+        None => talk(shared, &socket, &socket),
+        Some(config) => {
+            let twin = socket.try_clone();
+            let session = ServerConnection::new(config.clone());
+            // Without either there is no connection; the client sees it closed.
+            if let (Ok(twin), Ok(session)) = (twin, session) {
+                talk(shared, StreamOwned::new(session, twin), &socket);
+            }
+        }
+    }
+}
+
+fn talk(shared: &Shared, stream: impl Read + Write, socket: &TcpStream) {
     let mut connection = Connection {
         shared,
         stream,
+        socket,
         buffer: vec![0; BUFFER],
         start: 0,
         end: 0,
     };
-    // Answers are single small writes; waiting to merge them would only add latency.
-    let _ = stream.set_nodelay(true);
     let mut first = true;
     // An error is a client that went away; its upload keeps the bytes that arrived.
     while let Ok(Some(head)) = connection.read_head() {
@@ -43,16 +60,18 @@ pub(super) fn serve(shared: &Shared, stream: &TcpStream) {
     }
 }
 
-struct Connection<'a> {
+struct Connection<'a, S> {
     shared: &'a Shared,
-    stream: &'a TcpStream,
+    /// What the requests are read from: the socket itself, or what TLS makes of it.
+    stream: S,
+    socket: &'a TcpStream,
     buffer: Vec<u8>,
     /// The bytes `start..end` of the buffer were read and not used yet.
     start: usize,
     end: usize,
 }
 
-impl Connection<'_> {
+impl<S: Read + Write> Connection<'_, S> {
     /// Reads the next head; `None` at the end of the connection or after a refusal.
     fn read_head(&mut self) -> io::Result<Option<Head>> {
         self.buffer.copy_within(self.start..self.end, 0);
@@ -72,7 +91,7 @@ impl Connection<'_> {
                 self.write("431 Request Header Fields Too Large", "", true)?;
                 return Ok(None);
             }
-            match (&mut &*self.stream).read(&mut self.buffer[self.end..])? {
+            match self.stream.read(&mut self.buffer[self.end..])? {
                 0 => return Ok(None),
                 n => self.end += n,
             }
@@ -89,6 +108,11 @@ impl Connection<'_> {
                 &address
             }
         };
+        if self.shared.refuses(head) {
+            // As a proxy before a server does that is not there: at once, whatever still comes.
+            self.write("503 Service Unavailable", "", true)?;
+            return Ok(false);
+        }
         match self.shared.uploads.decide(head, host) {
             Reply::Now(status, lines) => {
                 // A client that waits for our consent is told no before it sends, and one whose
@@ -103,9 +127,17 @@ impl Connection<'_> {
             }
             Reply::Receive(upload, status, mut lines) => {
                 if self.unsent_body(head) {
-                    (&mut &*self.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                    self.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
                 }
-                self.skip(head.content_length, Some(&upload))?;
+                let before = upload.offset();
+                if let Err(broken) = self.skip(head.content_length, Some(&upload)) {
+                    if self.shared.conduct.drops_broken {
+                        upload.recede(before);
+                    }
+                    return Err(broken);
+                }
+                // blocking: a disk takes its time, and this thread is this client's alone.
+                std::thread::sleep(self.shared.conduct.commit);
                 lines += &format!("Upload-Offset: {}\r\n", upload.offset());
                 self.write(status, &lines, head.closes)?;
                 Ok(!head.closes)
@@ -121,7 +153,9 @@ impl Connection<'_> {
     /// Reads `length` bytes of body into nowhere, and lets them advance `upload`.
     fn skip(&mut self, length: u64, upload: Option<&Upload>) -> io::Result<()> {
         let Totals { body_bytes, .. } = &self.shared.totals;
+        let shared = self.shared;
         let count = |n: usize| {
+            shared.note_body(n);
             body_bytes.fetch_add(n as u64, Ordering::Relaxed);
             if let Some(upload) = upload {
                 upload.advance(n as u64);
@@ -134,7 +168,7 @@ impl Connection<'_> {
         while left > 0 {
             let want = usize::try_from(left).unwrap_or(BUFFER).min(BUFFER);
             // The head in the buffer has been used: the body may overwrite all of it.
-            match (&mut &*self.stream).read(&mut self.buffer[..want])? {
+            match self.stream.read(&mut self.buffer[..want])? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 n => {
                     count(n);
@@ -148,12 +182,12 @@ impl Connection<'_> {
     /// Says that no more comes and reads until the client closes: closing over unread bytes would
     /// be a reset, which may overtake the answer.
     fn linger(&mut self) {
-        if self.stream.shutdown(Shutdown::Write).is_ok() {
-            while matches!((&mut &*self.stream).read(&mut self.buffer), Ok(1..)) {}
+        if self.socket.shutdown(Shutdown::Write).is_ok() {
+            while matches!(self.stream.read(&mut self.buffer), Ok(1..)) {}
         }
     }
 
-    fn write(&self, status: &str, lines: &str, closes: bool) -> io::Result<()> {
+    fn write(&mut self, status: &str, lines: &str, closes: bool) -> io::Result<()> {
         // RFC 9110, 8.6: an answer 204 has no Content-Length.
         let length = if status.starts_with("204") {
             ""
@@ -163,6 +197,6 @@ impl Connection<'_> {
         let connection = if closes { "Connection: close\r\n" } else { "" };
         let answer =
             format!("HTTP/1.1 {status}\r\nTus-Resumable: 1.0.0\r\n{lines}{length}{connection}\r\n");
-        (&mut &*self.stream).write_all(answer.as_bytes())
+        self.stream.write_all(answer.as_bytes())
     }
 }

@@ -3,18 +3,27 @@
 //! `connection` is the loop of one connection, `head` parses what a client says, and `tus`
 //! decides the answer and keeps lengths and offsets, the only things that are kept at all.
 
+mod builder;
 mod connection;
 mod head;
 mod tus;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
+use socket2::SockRef;
+
+use builder::Conduct;
+pub use builder::NullSinkBuilder;
+use head::Head;
 use tus::Uploads;
+
+use crate::Random;
 
 /// What a [`NullSink`] has seen since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,51 +89,6 @@ pub struct SinkUpload {
     pub offset: u64,
 }
 
-/// How a [`NullSink`] starts; from [`NullSink::builder`].
-#[derive(Clone, Debug)]
-pub struct NullSinkBuilder {
-    extensions: Vec<String>,
-    port: u16,
-}
-
-impl NullSinkBuilder {
-    /// The extensions that OPTIONS names. Default: `creation`.
-    ///
-    /// They also switch behaviour: without `creation-with-upload` the body of a POST is counted
-    /// but not kept, and without `concatenation`, `creation-defer-length` or `termination` the
-    /// requests of those are refused.
-    #[must_use]
-    pub fn extensions<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
-        self.extensions = names.into_iter().map(str::to_owned).collect();
-        self
-    }
-
-    /// The port to listen on. Default: 0, the kernel chooses.
-    #[must_use]
-    pub fn port(mut self, port: u16) -> Self {
-        self.port = port;
-        self
-    }
-
-    /// Listens on 127.0.0.1 and serves on threads of its own; no runtime is needed.
-    ///
-    /// # Errors
-    /// When the port cannot be listened on or no thread can be started.
-    pub fn start(self) -> io::Result<NullSink> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(address, self.extensions));
-        let accepting = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("null-sink".to_owned())
-            .spawn(move || accept(&accepting, &listener))?;
-        Ok(NullSink {
-            shared,
-            thread: Some(thread),
-        })
-    }
-}
-
 /// A tus 1.0.0 server on 127.0.0.1 that keeps the offset and throws the bytes away.
 ///
 /// It answers OPTIONS, POST, HEAD, PATCH and DELETE on any path, over HTTP/1.1 with keep-alive
@@ -135,6 +99,8 @@ impl NullSinkBuilder {
 #[derive(Debug)]
 pub struct NullSink {
     shared: Arc<Shared>,
+    /// The same socket that is accepted on: to wake who sleeps there.
+    listener: TcpListener,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -150,10 +116,7 @@ impl NullSink {
     /// Begins a sink with other than the default settings.
     #[must_use]
     pub fn builder() -> NullSinkBuilder {
-        NullSinkBuilder {
-            extensions: vec!["creation".to_owned()],
-            port: 0,
-        }
+        NullSinkBuilder::new()
     }
 
     /// Where it listens.
@@ -165,7 +128,23 @@ impl NullSink {
     /// Where uploads are created, as in `http://127.0.0.1:40123/files/`.
     #[must_use]
     pub fn creation_url(&self) -> String {
-        format!("http://{}/files/", self.shared.address)
+        format!(
+            "{}://{}/files/",
+            self.shared.conduct.scheme(),
+            self.shared.address
+        )
+    }
+
+    /// Waits for the next byte of a body from now on; [`body_came`](Self::body_came) tells when.
+    pub fn await_body(&self) {
+        *self.shared.first_body() = None;
+        self.shared.awaits_body.store(true, Ordering::SeqCst);
+    }
+
+    /// When the first byte of a body came since [`await_body`](Self::await_body).
+    #[must_use]
+    pub fn body_came(&self) -> Option<Instant> {
+        *self.shared.first_body()
     }
 
     /// What it has seen until now.
@@ -184,8 +163,12 @@ impl NullSink {
 impl Drop for NullSink {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
-        // The accepting thread sleeps in the kernel; one connection wakes it to see the flag.
-        let woken = TcpStream::connect(self.shared.address).is_ok();
+        // The accepting thread sleeps in the kernel. On Linux this wakes it, wherever the socket
+        // lives; elsewhere one connection does.
+        let woken = SockRef::from(&self.listener)
+            .shutdown(Shutdown::Both)
+            .is_ok()
+            || TcpStream::connect(self.shared.address).is_ok();
         if let Some(thread) = self.thread.take()
             && woken
         {
@@ -243,20 +226,63 @@ struct Shared {
     address: SocketAddr,
     totals: Totals,
     uploads: Uploads,
+    conduct: Conduct,
+    awaits_body: AtomicBool,
+    first_body: Mutex<Option<Instant>>,
     stopping: AtomicBool,
     /// The sockets being served, to close them under the feet of their threads.
     open: Mutex<HashMap<u64, TcpStream>>,
 }
 
 impl Shared {
-    fn new(address: SocketAddr, extensions: Vec<String>) -> Self {
+    fn new(
+        address: SocketAddr,
+        extensions: Vec<String>,
+        checksums: Vec<String>,
+        conduct: Conduct,
+    ) -> Self {
         Self {
             address,
             totals: Totals::default(),
-            uploads: Uploads::new(extensions),
+            uploads: Uploads::new(extensions, checksums, conduct.scheme()),
+            conduct,
+            awaits_body: AtomicBool::new(false),
+            first_body: Mutex::default(),
             stopping: AtomicBool::new(false),
             open: Mutex::default(),
         }
+    }
+
+    fn first_body(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.first_body
+            .lock()
+            .expect("no holder of this lock panics")
+    }
+
+    /// Bytes of a body have come.
+    fn note_body(&self, bytes: usize) {
+        // Looked at first without taking it: every buffer passes here.
+        if bytes > 0
+            && self.awaits_body.load(Ordering::Relaxed)
+            && self.awaits_body.swap(false, Ordering::SeqCst)
+        {
+            *self.first_body() = Some(Instant::now());
+        }
+    }
+
+    /// Whether this request meets a server that is not there.
+    fn refuses(&self, head: &Head) -> bool {
+        let Some((which, parts, seed)) = &self.conduct.refused else {
+            return false;
+        };
+        // This one has been counted already.
+        let number = self
+            .totals
+            .patches
+            .load(Ordering::Relaxed)
+            .saturating_sub(1);
+        let mut random = Random::new(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        head.method == "PATCH" && which.contains(&number) && random.below(1 << 32) < *parts
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<u64, TcpStream>> {
@@ -281,9 +307,9 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
         let serving = Arc::clone(shared);
         let thread = std::thread::Builder::new()
             .name(format!("null-sink-{number}"))
-            .stack_size(128 * 1024)
+            .stack_size(shared.conduct.stack_bytes())
             .spawn(move || {
-                connection::serve(&serving, &stream);
+                connection::serve(&serving, stream);
                 serving.open().remove(&number);
             });
         match thread {

@@ -29,12 +29,19 @@ impl Upload {
     pub(super) fn advance(&self, n: u64) {
         self.offset.fetch_add(n, Ordering::AcqRel);
     }
+
+    /// Forgets what a broken request has brought.
+    pub(super) fn recede(&self, offset: u64) {
+        self.offset.store(offset, Ordering::Release);
+    }
 }
 
 /// All uploads of a sink, and the extensions it offers.
 #[derive(Debug)]
 pub(super) struct Uploads {
     extensions: Vec<String>,
+    checksums: Vec<String>,
+    scheme: &'static str,
     table: Mutex<(u64, BTreeMap<u64, Arc<Upload>>)>,
 }
 
@@ -54,9 +61,15 @@ impl Reply {
 }
 
 impl Uploads {
-    pub(super) fn new(extensions: Vec<String>) -> Self {
+    pub(super) fn new(
+        extensions: Vec<String>,
+        checksums: Vec<String>,
+        scheme: &'static str,
+    ) -> Self {
         Self {
             extensions,
+            checksums,
+            scheme,
             table: Mutex::default(),
         }
     }
@@ -108,6 +121,10 @@ impl Uploads {
             if !self.extensions.is_empty() {
                 lines += &format!("Tus-Extension: {}\r\n", self.extensions.join(","));
             }
+            if !self.checksums.is_empty() {
+                let names = self.checksums.join(",");
+                lines += &format!("Tus-Checksum-Algorithm: {names}\r\n");
+            }
             return Reply::Now("204 No Content", lines);
         }
         if head.tus_resumable.as_deref() != Some("1.0.0") {
@@ -144,7 +161,7 @@ impl Uploads {
             return Reply::refuse("413 Content Too Large");
         }
         let (number, upload) = self.add(head.upload_length, 0, concat == Some("partial"));
-        let lines = format!("Location: http://{host}/files/{number}\r\n");
+        let lines = format!("Location: {}://{host}/files/{number}\r\n", self.scheme);
         if has_body {
             Reply::Receive(upload, "201 Created", lines)
         } else {
@@ -165,7 +182,7 @@ impl Uploads {
         let (number, _) = self.add(Some(total), total, false);
         Reply::Now(
             "201 Created",
-            format!("Location: http://{host}/files/{number}\r\n"),
+            format!("Location: {}://{host}/files/{number}\r\n", self.scheme),
         )
     }
 

@@ -5,6 +5,7 @@ mod checker;
 mod fake;
 mod fake_h2;
 mod fake_tls;
+mod link;
 mod namespace;
 mod peers;
 mod process;

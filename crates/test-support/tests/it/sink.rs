@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use test_support::{NullSink, Process, SinkUpload, Stream, fixtures};
+use test_support::{NullSink, Process, SinkUpload, Stream, TestCa, fixtures};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::wire::{Http, patch_lines};
@@ -202,4 +202,85 @@ async fn a_refused_client_that_waits_for_consent_keeps_its_body() {
         .expect("sent");
     assert_eq!(client.answer().await.expect("an answer").status, 404);
     assert_eq!(sink.counters().body_bytes, 0);
+}
+
+/// Sends half of a body and leaves; returns when the sink has noticed.
+async fn break_off(sink: &NullSink, path: &str) {
+    let mut client = Http::connect(sink.addr()).await;
+    let head = format!(
+        "PATCH {path} HTTP/1.1\r\nHost: a\r\nTus-Resumable: 1.0.0\r\nContent-Length: 1000\r\n{}\r\n",
+        patch_lines(0)
+    );
+    client.send_raw(head.as_bytes()).await;
+    client.send_raw(&[1; 500]).await;
+    while sink.counters().body_bytes < 500 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_drops_what_broke_is_where_it_was_before() {
+    for (drops, left) in [(false, 500), (true, 0)] {
+        let mut sink = NullSink::builder();
+        if drops {
+            sink = sink.drops_broken();
+        }
+        let sink = sink.start().expect("started");
+        let path = Http::connect(sink.addr()).await.create(1000).await;
+        break_off(&sink, &path).await;
+        while upload(&sink, 0).offset != left {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refused_patch_is_503_and_ends_the_connection_without_its_body() {
+    let sink = NullSink::builder().refuses(0..1, 1.0, 1);
+    let sink = sink.start().expect("started");
+    let mut client = Http::connect(sink.addr()).await;
+    let path = client.create(10).await;
+    let answer = client.patch(&path, 0, &[1; 10]).await;
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(upload(&sink, 0).offset, 0);
+    let mut client = Http::connect(sink.addr()).await;
+    assert_eq!(client.patch(&path, 0, &[1; 10]).await.status, 204);
+}
+
+#[tokio::test]
+async fn the_first_byte_of_a_body_is_noted_once_it_is_awaited() {
+    let sink = NullSink::start().expect("started");
+    let mut client = Http::connect(sink.addr()).await;
+    let path = client.create(20).await;
+    client.patch(&path, 0, &[1; 10]).await;
+    assert_eq!(sink.body_came(), None, "nobody waited");
+    sink.await_body();
+    assert_eq!(sink.body_came(), None);
+    client.patch(&path, 10, &[1; 10]).await;
+    assert!(sink.body_came().is_some());
+}
+
+#[tokio::test]
+async fn over_tls_it_is_the_same_server() {
+    let authority = TestCa::new().expect("an authority");
+    let folder = fixtures::temp_dir().expect("a folder");
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).expect("written");
+    let identity = authority.localhost().expect("a certificate");
+    let sink = NullSink::builder().tls(&identity).expect("a key");
+    let sink = sink.start().expect("started");
+    assert!(sink.creation_url().starts_with("https://"));
+    let mut curl = Command::new("curl");
+    curl.args(["-q", "-s", "-i", "-X", "POST", "-H", "Tus-Resumable: 1.0.0"]);
+    curl.args(["-H", "Upload-Length: 10", "--cacert"]).arg(&ca);
+    curl.arg(sink.creation_url());
+    let curl = Process::spawn(curl).expect("started");
+    let ended = curl.wait(Duration::from_secs(20)).await.expect("ended");
+    assert!(ended.success());
+    let said = curl.lines(Stream::Stdout).join("\n");
+    assert!(
+        said.contains(&format!("https://{}/files/0", sink.addr())),
+        "{said}"
+    );
 }
