@@ -6,6 +6,7 @@
 //! Python or cargo the tests fail and say what to install.
 
 mod cargo;
+mod clients;
 mod install;
 mod node;
 mod python;
@@ -14,6 +15,7 @@ mod server;
 use std::io;
 
 pub use cargo::CargoTus;
+pub use clients::{tus_uploader, tuspy};
 pub use node::{NodeTus, install, script};
 pub use python::PythonTus;
 pub use server::{Peer, PeerServer, StoredFile};
