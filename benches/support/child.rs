@@ -9,8 +9,8 @@ use test_support::Process;
 
 use super::Failure;
 
-/// No run of a bench takes nearly so long: a child that does hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Hardly a run of a bench takes nearly so long: a child that does hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often the peak is read. It only grows, so that all that can be missed is what a process
 /// first touches in its last milliseconds.
@@ -52,6 +52,18 @@ pub(crate) fn command(program: &str) -> Command {
 /// # Errors
 /// When it cannot be started, ends in any way but success, or does not end.
 pub(crate) async fn run(command: Command, watch_memory: bool) -> Result<Run, Failure> {
+    run_within(command, watch_memory, PATIENCE).await
+}
+
+/// As [`run`], for what may take longer than [`PATIENCE`].
+///
+/// # Errors
+/// As [`run`].
+pub(crate) async fn run_within(
+    command: Command,
+    watch_memory: bool,
+    patience: Duration,
+) -> Result<Run, Failure> {
     let told = format!("{command:?}");
     // No other child is reaped meanwhile, so that the difference is this one's alone.
     let before = getrusage(UsageWho::RUSAGE_CHILDREN)?;
@@ -59,16 +71,17 @@ pub(crate) async fn run(command: Command, watch_memory: bool) -> Result<Run, Fai
     let process = Process::spawn(command)?;
     let mut peak_rss = None;
     if watch_memory {
-        while process.is_running() && started.elapsed() < PATIENCE {
+        while process.is_running() && started.elapsed() < patience {
             peak_rss = peak_rss.max(process.peak_rss_bytes());
             tokio::time::sleep(POLL).await;
         }
     }
-    let status = process.wait(PATIENCE).await?;
+    let status = process.wait(patience).await?;
     let wall = started.elapsed().as_secs_f64();
     let after = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     if !status.success() {
         let said = process.lines(test_support::Stream::Stderr).join("\n");
+        let told: String = told.chars().take(500).collect();
         return Err(format!("{told} ended with {status}:\n{said}").into());
     }
     if watch_memory && peak_rss.is_none() {

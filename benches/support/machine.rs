@@ -59,6 +59,21 @@ impl Machine {
         pin(client)?;
         Ok(started)
     }
+
+    /// As [`apart`](Self::apart), for what takes awaiting: everything else on this thread waits on
+    /// that core, too.
+    pub(crate) async fn apart_async<T>(
+        &self,
+        start: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let &[client, sink, ..] = self.cores.as_slice() else {
+            return Ok(start.await);
+        };
+        pin(sink)?;
+        let started = start.await;
+        pin(client)?;
+        Ok(started)
+    }
 }
 
 fn pin(core: usize) -> Result<(), Failure> {

@@ -4,20 +4,25 @@
 //! compared; what people read goes to standard error. `benches/README.md` explains the method.
 
 mod child;
+mod contest;
+pub(crate) mod contestants;
 mod fixture;
 mod machine;
 mod raw;
 mod report;
-mod stats;
+mod road;
 
 use std::process::ExitCode;
 
-pub(crate) use child::{Cost, Run, command, cpu_seconds, run};
-pub(crate) use fixture::{random_gib, sparse_files, warm};
+pub(crate) use child::{Cost, PATIENCE, Run, command, cpu_seconds, run, run_within};
+pub(crate) use contest::{Contest, Prepared, Results};
+pub(crate) use contestants as by;
+pub(crate) use fixture::{folder, names_of_one, random_file, random_gib, sparse_files, warm};
 pub(crate) use machine::{Machine, Watch};
-pub(crate) use raw::{create, played_role, raw_write};
-pub(crate) use report::{Figure, Report, Target, say};
-pub(crate) use stats::median;
+pub(crate) use raw::{create, played_role, raw_posts, raw_tls, raw_write, sendfile};
+pub(crate) use report::{Figure, Report, Target, missed, say, table};
+pub(crate) use road::{Road, RoadPlan};
+pub(crate) use test_support::stats::median;
 
 /// Any failure of a bench: it is printed and ends the process, it is never a figure.
 pub(crate) type Failure = Box<dyn std::error::Error>;
@@ -31,7 +36,7 @@ pub(crate) struct Options {
     pub(crate) gate: bool,
     /// Whether cargo started this as a bench. `cargo test --all-targets` starts it, too, in a
     /// build without optimization: its figures would mean nothing.
-    bench: bool,
+    pub(crate) bench: bool,
 }
 
 impl Options {
@@ -72,7 +77,8 @@ pub(crate) fn main(
     }
 }
 
-fn measure(
+/// Measures one bench in this process.
+pub(crate) fn measure(
     name: &'static str,
     options: Options,
     bench: impl AsyncFnOnce(Options, &Machine, &mut Report) -> Result<(), Failure>,
