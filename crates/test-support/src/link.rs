@@ -198,9 +198,22 @@ fn device(this: &Namespace, other: &Namespace, plan: &LinkPlan) -> io::Result<Sy
     ])?;
     netns::ip(&["-n", name, "link", "set", "lo", "up"])?;
     netns::ip(&["-n", name, "link", "set", DEVICE, "up"])?;
+    // By the route: as a setting of the namespace, only what the machine allows to everybody would do.
+    netns::ip(&[
+        "-n",
+        name,
+        "route",
+        "replace",
+        &theirs,
+        "dev",
+        DEVICE,
+        "src",
+        &ours,
+        "congctl",
+        plan.congestion,
+    ])?;
     let most = plan.socket_buffer;
     let settings = [
-        ("tcp_congestion_control", plan.congestion.to_owned()),
         ("tcp_rmem", format!("4096 {} {most}", most.min(131_072))),
         ("tcp_wmem", format!("4096 {} {most}", most.min(65_536))),
         // Each run begins as if it were the first.
