@@ -33,6 +33,8 @@ pub(crate) async fn bench(
         .await??;
     let node_address = node.addr();
     let results = Contest::new(|| Ok(()))
+        .beside(ours.id())
+        .beside(node.process().id())
         .entry("cp", || {
             let mut cp = command("cp");
             cp.arg(&file).arg(&copy);
@@ -70,6 +72,7 @@ pub(crate) async fn bench(
 
     let (digesting, _other, address) = serve(machine, &["--digest-only"], Path::new("")).await?;
     let results = Contest::new(|| Ok(()))
+        .beside(digesting.id())
         .entry("cp", || {
             let mut cp = command("cp");
             cp.arg(&file).arg(&copy);

@@ -36,6 +36,7 @@ pub(crate) struct Contest<'a> {
     entries: Vec<(&'static str, Prepare<'a>)>,
     check: Check<'a>,
     patience: Duration,
+    beside: Vec<u32>,
 }
 
 impl<'a> Contest<'a> {
@@ -45,6 +46,7 @@ impl<'a> Contest<'a> {
             entries: Vec::new(),
             check: Box::new(check),
             patience: PATIENCE,
+            beside: Vec::new(),
         }
     }
 
@@ -55,6 +57,12 @@ impl<'a> Contest<'a> {
         prepare: impl Fn() -> Result<Prepared, Failure> + 'a,
     ) -> Self {
         self.entries.push((name, Box::new(prepare)));
+        self
+    }
+
+    /// A process of ours that runs beside all of them, such as their server.
+    pub(crate) fn beside(mut self, pid: u32) -> Self {
+        self.beside.push(pid);
         self
     }
 
@@ -80,7 +88,7 @@ impl<'a> Contest<'a> {
                     // Whoever disturbed is given a moment to finish; a build is not waited for.
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
-                let watch = Watch::start()?;
+                let watch = Watch::start(&self.beside)?;
                 // ABBA: what changes steadily is to the good of each of a pair in turn.
                 let costs = self.round(number % 2 == 1).await?;
                 let disturbance = watch.disturbance()?;

@@ -13,6 +13,9 @@ use super::child::cpu_seconds;
 const TOLERATED_FOREIGN: f64 = 0.05;
 const TOLERATED_STEAL: f64 = 0.02;
 
+/// What `/proc` counts in, on every architecture that Rust runs on (`USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// The cores this process may use, divided between client and sink.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -86,15 +89,19 @@ fn pin(core: usize) -> Result<(), Failure> {
 #[derive(Debug)]
 pub(crate) struct Watch {
     since: Instant,
+    /// Processes of ours that go on running: nobody has reaped them yet.
+    beside: Vec<u32>,
     ours: f64,
     ticks: Ticks,
 }
 
 impl Watch {
-    pub(crate) fn start() -> Result<Self, Failure> {
+    /// `beside` are processes of ours that run meanwhile and are not reaped, such as servers.
+    pub(crate) fn start(beside: &[u32]) -> Result<Self, Failure> {
         Ok(Self {
             since: Instant::now(),
-            ours: ours()?,
+            beside: beside.to_vec(),
+            ours: ours(beside)?,
             ticks: Ticks::now()?,
         })
     }
@@ -110,7 +117,7 @@ impl Watch {
         // agree to a tick or two, far less than is tolerated.
         let seconds = self.since.elapsed().as_secs_f64() * self.ticks.cores as f64;
         let busy = (now.busy - self.ticks.busy) / all;
-        let foreign = busy - (ours()? - self.ours) / seconds;
+        let foreign = busy - (ours(&self.beside)? - self.ours) / seconds;
         let steal = (now.steal - self.ticks.steal) / all;
         if steal > TOLERATED_STEAL {
             return Ok(Some(format!("{:.1} % stolen", steal * 100.0)));
@@ -122,10 +129,20 @@ impl Watch {
     }
 }
 
-/// CPU seconds of this process, its sink, and all children it has reaped.
-fn ours() -> Result<f64, Failure> {
+/// CPU seconds of this process, its sink, all children it has reaped, and these others.
+fn ours(beside: &[u32]) -> Result<f64, Failure> {
     let of = |who| getrusage(who).map(|usage: Usage| cpu_seconds(&usage));
-    Ok(of(UsageWho::RUSAGE_SELF)? + of(UsageWho::RUSAGE_CHILDREN)?)
+    let mut seconds = of(UsageWho::RUSAGE_SELF)? + of(UsageWho::RUSAGE_CHILDREN)?;
+    for pid in beside {
+        let stat = read_to_string(format!("/proc/{pid}/stat"))?;
+        // The name, in brackets, may hold anything; the times are the 12th and 13th field after it.
+        let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/PID/stat")?;
+        let times = fields.split_whitespace().skip(11).take(2);
+        for ticks in times.map(str::parse::<f64>) {
+            seconds += ticks? / TICKS_PER_SECOND;
+        }
+    }
+    Ok(seconds)
 }
 
 /// The first line of `/proc/stat`.
