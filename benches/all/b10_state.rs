@@ -45,7 +45,7 @@ pub(crate) async fn bench(
 }
 
 fn memory(rounds: usize, report: &mut Report) -> Result<(), Failure> {
-    let status = || Ok::<_, Failure>(resident(&std::fs::read_to_string("/proc/self/status")?)?);
+    let status = || resident(&std::fs::read_to_string("/proc/self/status")?);
     let (mut peaks, mut growths) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let folder = folder()?;

@@ -21,7 +21,6 @@ fn created(link: &Link, sink: &NullSink) -> Duration {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the log says which proof is missing")]
 fn a_request_over_a_link_takes_a_handshake_and_a_round_trip() {
     let plan = LinkPlan::round_trip(Duration::from_millis(60));
     let link = match Link::new(plan) {
