@@ -63,7 +63,9 @@ async fn clean(
         .run_warm(rounds, 1)
         .await?;
     results.tell(length);
-    let limit = iperf3(&road)?;
+    // As long as ours took: both begin slowly.
+    let seconds = crate::support::median(&results.walls("auto")).ceil();
+    let limit = iperf3(&road, seconds)?;
     match limit {
         Ok(limit) => {
             for name in ["auto", "8 parts"] {
@@ -161,8 +163,8 @@ fn came(sink: &NullSink, length: u64) -> impl Fn() -> Result<(), Failure> + '_ {
     }
 }
 
-/// Bits per second that eight streams of iperf3 reach in ten seconds, or why not.
-fn iperf3(road: &Road) -> Result<Result<f64, String>, Failure> {
+/// Bits per second that eight streams of iperf3 reach in so many seconds, or why not.
+fn iperf3(road: &Road, seconds: f64) -> Result<Result<f64, String>, Failure> {
     let link = road.link().ok_or("no link")?;
     let (left, right) = (link.namespace(Side::Left), link.namespace(Side::Right));
     let mut server = Command::new("iperf3");
@@ -173,7 +175,7 @@ fn iperf3(road: &Road) -> Result<Result<f64, String>, Failure> {
     let far = right.addr().to_string();
     let mut client = Command::new("iperf3");
     client.args(["--client", &far, "--port", "5201", "--json"]);
-    client.args(["--parallel", "8", "--time", "10"]);
+    client.args(["--parallel", "8", "--time", &seconds.to_string()]);
     // The server needs a moment to listen; until then connecting is refused at once.
     for _ in 0..20 {
         std::thread::sleep(std::time::Duration::from_millis(200));
