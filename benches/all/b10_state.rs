@@ -9,8 +9,8 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
 use http_transport::{Protocol, ReqwestTransport};
+use nix::sys::resource::{UsageWho, getrusage};
 use resume_store::{Change, Fingerprint, Record, ResumeStore, SledStore, State};
 use test_support::{ChaosProxy, NullSink};
 use tokio::task::JoinSet;
@@ -19,7 +19,8 @@ use tus_engine::{Creation, FileSource, NewUpload, Uploader, UploaderOptions};
 
 use crate::b04_memory::resident;
 use crate::support::{
-    Failure, Figure, Machine, Options, Report, Target, cpu_seconds, median, names_of_one, random_gib, warm,
+    Failure, Figure, Machine, Options, Report, Target, cpu_seconds, median, names_of_one,
+    random_gib, warm,
 };
 
 /// Threads that commit at the same time, and uploads at the same time.
