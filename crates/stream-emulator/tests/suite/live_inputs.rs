@@ -8,7 +8,7 @@ use crate::world::{call, call_with, plain, refusal, result};
 async fn make(server: &EmulatorHandle, wishes: &Value) -> (String, Value) {
     let input = result(&call_with(server, "POST", "/live_inputs", wishes).await);
     (
-        format!("/live_inputs/{}", input["uid"].as_str().unwrap()),
+        format!("/live_inputs/{}", input["uid"].as_str().expect("a uid")),
         input,
     )
 }
