@@ -34,6 +34,11 @@ impl Console {
         self.out(plain(&Value::Object(line)));
     }
 
+    /// One JSON line: the value as it is.
+    pub(crate) fn value(&self, value: &Value) {
+        self.out(plain(value));
+    }
+
     pub(crate) fn out_bytes(&self, bytes: &[u8]) {
         let _ = io::stdout().lock().write_all(bytes);
     }

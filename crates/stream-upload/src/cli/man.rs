@@ -3,9 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use clap::CommandFactory;
-
-use super::args::Args;
+use super::args;
 use super::console::Console;
 use super::exit::{CliError, Code};
 
@@ -25,11 +23,11 @@ pub(crate) fn run(folder: Option<&Path>, console: &Console) -> Result<Code, CliE
 
 fn page() -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
-    clap_mangen::Man::new(Args::command()).render(&mut page)?;
+    clap_mangen::Man::new(args::command()).render(&mut page)?;
     Ok(page)
 }
 
 fn write_all(folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(Args::command(), folder)
+    clap_mangen::generate_to(args::command(), folder)
 }

@@ -1,5 +1,6 @@
 //! The command line: what was typed, what it means, and what is printed.
 
+mod api;
 mod args;
 mod bandwidth;
 mod console;
@@ -20,7 +21,7 @@ mod stdin;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::FromArgMatches;
 
 use args::{Args, Command};
 use console::Console;
@@ -28,7 +29,10 @@ use console::Console;
 /// Runs the command that the process was started with, and says how it ended.
 #[must_use]
 pub fn run() -> ExitCode {
-    let args = match Args::try_parse() {
+    let parsed = args::command()
+        .try_get_matches()
+        .and_then(|matches| Args::from_arg_matches(&matches));
+    let args = match parsed {
         Ok(args) => args,
         Err(error) => {
             // Help and version go to stdout and are a success; a closed pipe is nobody's fault.
@@ -45,18 +49,32 @@ pub fn run() -> ExitCode {
     hush_the_store();
     let console = Console::new();
     let result = match args.command {
+        Command::Audio(group) => api::run(group.verb, &group.account, &console),
+        Command::Caption(group) => api::run(group.verb, &group.account, &console),
+        Command::Clip(single) => api::run(single.verb, &single.account, &console),
         Command::Completions { shell } => {
             let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Args::command(), "stream-upload", &mut script);
+            clap_complete::generate(shell, &mut args::command(), "stream-upload", &mut script);
             console.out_bytes(&script);
             Ok(exit::Code::Done)
         }
+        Command::Copy(single) => api::copy(single.verb, &single.account, &console),
+        Command::Direct(group) => api::run(group.verb, &group.account, &console),
+        Command::Download(group) => api::run(group.verb, &group.account, &console),
         Command::Explain(args) => explain::run(&args, &console),
+        Command::Key(group) => api::run(group.verb, &group.account, &console),
+        Command::LiveInput(group) => api::run(group.verb, &group.account, &console),
         Command::Man { dir } => man::run(dir.as_deref(), &console),
+        Command::Output(group) => api::run(group.verb, &group.account, &console),
         Command::Put(args) => put::run(*args, &console),
         #[cfg(feature = "emulator")]
         Command::Serve(args) => serve::run(args, &console),
         Command::State(args) => state::run(args, &console),
+        Command::Token(single) => api::run(single.verb, &single.account, &console),
+        Command::Usage(single) => api::run(single.verb, &single.account, &console),
+        Command::Video(group) => api::run(group.verb, &group.account, &console),
+        Command::Watermark(group) => api::run(group.verb, &group.account, &console),
+        Command::Webhook(group) => api::run(group.verb, &group.account, &console),
     };
     match result {
         Ok(code) => code.into(),

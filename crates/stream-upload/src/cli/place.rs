@@ -293,7 +293,7 @@ fn token(args: &TargetArgs) -> Result<SecretString, CliError> {
 }
 
 /// A secret on stdin.
-fn from_stdin(option: &str) -> Result<String, CliError> {
+pub(crate) fn from_stdin(option: &str) -> Result<String, CliError> {
     let mut text = String::new();
     io::stdin()
         .take(SECRET_BYTES)
@@ -303,7 +303,7 @@ fn from_stdin(option: &str) -> Result<String, CliError> {
 }
 
 /// A secret in a file that only its owner may read.
-fn private_text(path: &Path, option: &str, code: Code) -> Result<String, CliError> {
+pub(crate) fn private_text(path: &Path, option: &str, code: Code) -> Result<String, CliError> {
     let named = format!("{option}{}", path.display());
     let fail = |error: io::Error| CliError::new(code, format!("{named}: {error}"));
     let file = File::open(path).map_err(fail)?;

@@ -212,7 +212,8 @@ fn settings(video: VideoArgs) -> Result<(VideoSettings, Option<String>), CliErro
     Ok((settings, video.key))
 }
 
-fn deletion(text: &str) -> Result<Deletion, CliError> {
+/// A time, or so long after creation.
+pub(crate) fn deletion(text: &str) -> Result<Deletion, CliError> {
     let bad = || {
         CliError::usage(format!(
             "--scheduled-deletion {text}: a time such as 2027-01-31T00:00:00Z, or +90d, is wanted"

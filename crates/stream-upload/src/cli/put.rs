@@ -203,7 +203,7 @@ fn nothing_found(plan: &PutPlan, found: &Found) -> CliError {
     .hint("name the files themselves, or choose what to take with --include '*.EXT'")
 }
 
-fn open_store(state_dir: &std::path::Path) -> Result<SledStore, CliError> {
+pub(crate) fn open_store(state_dir: &std::path::Path) -> Result<SledStore, CliError> {
     SledStore::open(state_dir).map_err(|error: StoreError| {
         CliError::new(Code::Local, format!("resume state: {error}"))
             .hint("choose another folder with --state-dir")
@@ -211,23 +211,24 @@ fn open_store(state_dir: &std::path::Path) -> Result<SledStore, CliError> {
 }
 
 /// The embedded emulator, if there is one.
-struct Running {
+pub(crate) struct Running {
     #[cfg(feature = "emulator")]
     emulator: stream_emulator::EmulatorHandle,
 }
 
 impl Running {
     #[cfg(feature = "emulator")]
-    async fn stop(self) {
+    pub(crate) async fn stop(self) {
         // Its uploads are durable already; what is left undone by a failed farewell is nothing.
         let _ = self.emulator.shutdown().await;
     }
 
     #[cfg(not(feature = "emulator"))]
-    async fn stop(self) {}
+    pub(crate) async fn stop(self) {}
 }
 
-async fn open(place: Place) -> Result<(Remote, Option<Running>), CliError> {
+/// Starts the emulator if it is to run in this process.
+pub(crate) async fn open(place: Place) -> Result<(Remote, Option<Running>), CliError> {
     match place {
         Place::Remote(remote) => Ok((*remote, None)),
         #[cfg(feature = "emulator")]
@@ -245,6 +246,7 @@ async fn open(place: Place) -> Result<(Remote, Option<Running>), CliError> {
             let emulator = stream_emulator::Emulator::builder()
                 .blobs(stream_emulator::Blobs::Dir(identity.clone()))
                 .token(&token)
+                .outbound(super::serve::outbound()?)
                 .start()
                 .await
                 .map_err(|error| fail(&error))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_transport::{Protocol, ReqwestTransport};
+use http_transport::{Protocol, ReqwestTransport, Transport};
 use stream_emulator::{Blobs, Emulator, Encoding, FaultPlan, Quirks};
 
 use super::args::ServeArgs;
@@ -24,6 +24,15 @@ pub(crate) fn token() -> String {
         .ok()
         .filter(|token| !token.is_empty())
         .unwrap_or_else(|| "local".into())
+}
+
+/// The emulator's way out: what it copies from URLs and whom its webhook tells may be anywhere.
+pub(crate) fn outbound() -> Result<Arc<dyn Transport>, CliError> {
+    let transport = ReqwestTransport::new(Protocol::Http1).map_err(|error| {
+        CliError::new(Code::Local, format!("cannot reach out: {error}"))
+            .hint("the system's certificates cannot be read; videos are copied from URLs with them")
+    })?;
+    Ok(Arc::new(transport))
 }
 
 /// Listens until a signal comes.
@@ -66,10 +75,6 @@ async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
         )));
     }
     let token = token();
-    let outbound = ReqwestTransport::new(Protocol::Http1).map_err(|error| {
-        CliError::new(Code::Local, format!("cannot reach out: {error}"))
-            .hint("the system's certificates cannot be read; videos are copied from URLs with them")
-    })?;
     let quirks = if args.quirks {
         Quirks::all()
     } else {
@@ -88,7 +93,7 @@ async fn serve(args: ServeArgs, console: &Console) -> Result<Code, CliError> {
         .faults(faults.unwrap_or_default())
         .judge_media(!args.any_media)
         .quirks(quirks)
-        .outbound(Arc::new(outbound))
+        .outbound(outbound()?)
         .start()
         .await
         .map_err(|error| {

@@ -5,11 +5,16 @@ mod state;
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueHint};
+use clap::{ArgAction, Args as ClapArgs, CommandFactory, Parser, Subcommand, ValueHint};
 
+use super::api::{
+    AudioVerb, CaptionVerb, ClipArgs, CopyArgs, DirectVerb, DownloadVerb, Group, KeyVerb,
+    LiveInputVerb, OutputVerb, Single, TokenArgs, UsageArgs, VideoVerb, WatermarkVerb, WebhookVerb,
+    describe,
+};
 use super::exit;
 pub(crate) use put::{
-    CountOrAuto, PutArgs, SelectionArgs, SizeOrAuto, TargetArgs, TransferArgs, VideoArgs,
+    CountOrAuto, PutArgs, SelectionArgs, SizeOrAuto, TargetArgs, TransferArgs, VideoArgs, key_value,
 };
 pub(crate) use state::{StateArgs, StateCommand, StateListArgs, StatePruneArgs, StateShowArgs};
 
@@ -37,10 +42,77 @@ pub(crate) struct Args {
     pub(crate) verbose: u8,
 }
 
+/// The whole command line, each verb with what it asks Stream's API for.
+pub(crate) fn command() -> clap::Command {
+    describe(Args::command())
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Upload files and folders, resuming where an earlier run stopped
     Put(Box<PutArgs>),
+    /// Let Stream fetch videos from URLs itself
+    Copy(Box<Single<CopyArgs>>),
+    /// Make one-time upload URLs for somebody without a token
+    #[command(after_help = "\
+Example:
+  stream-upload direct create --tus --length 734003200 --max-video-duration 2h --out url.txt")]
+    Direct(Group<DirectVerb>),
+    /// List, show, change and delete the account's videos
+    #[command(after_help = "\
+Examples:
+  stream-upload video list --status error
+  stream-upload video get ea95132c15732412d22c1476fa83f27a
+  stream-upload video edit ea95132c15732412d22c1476fa83f27a --name 'Day one'")]
+    Video(Box<Group<VideoVerb>>),
+    /// Cut a new video out of another
+    Clip(Box<Single<ClipArgs>>),
+    /// Captions of a video
+    #[command(after_help = "\
+Examples:
+  stream-upload caption put VIDEO de subtitles.de.vtt
+  stream-upload caption generate VIDEO en")]
+    Caption(Group<CaptionVerb>),
+    /// Further audio tracks of a video
+    #[command(after_help = "\
+Example:
+  stream-upload audio add VIDEO --label Deutsch track.de.m4a")]
+    Audio(Group<AudioVerb>),
+    /// A video as a file for viewers
+    #[command(after_help = "\
+Example:
+  stream-upload download create VIDEO")]
+    Download(Group<DownloadVerb>),
+    /// Pictures that are burnt into videos
+    #[command(after_help = "\
+Example:
+  stream-upload watermark create logo.png --position lowerRight")]
+    Watermark(Group<WatermarkVerb>),
+    /// Make a token by which somebody may play a video that not everybody may
+    Token(Box<Single<TokenArgs>>),
+    /// Keys that tokens are signed with
+    #[command(after_help = "\
+Example:
+  stream-upload key create --out stream-key.json")]
+    Key(Group<KeyVerb>),
+    /// Whom Stream tells when a video is ready, or has failed
+    #[command(after_help = "\
+Example:
+  stream-upload webhook set https://media.example/stream-events --out webhook.json")]
+    Webhook(Group<WebhookVerb>),
+    /// Where broadcasts are sent to
+    #[command(after_help = "\
+Examples:
+  stream-upload live-input create --name stage-1 --recording automatic --out stage-1.json
+  stream-upload live-input rotate-keys LIVE_INPUT")]
+    LiveInput(Group<LiveInputVerb>),
+    /// Where a live input is sent on to
+    #[command(after_help = "\
+Example:
+  stream-upload output create LIVE_INPUT --url rtmps://live.example/app --stream-key @key.txt")]
+    Output(Group<OutputVerb>),
+    /// Tell how many minutes are stored, and how many may be
+    Usage(Single<UsageArgs>),
     /// Say what an exit code, an HTTP status or one of Stream's codes means, and what to do about it
     Explain(ExplainArgs),
     /// Show and tidy what is remembered of uploads
@@ -140,13 +212,11 @@ fn limits(text: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Args::command().debug_assert();
+        command().debug_assert();
     }
 
     #[test]
@@ -160,6 +230,6 @@ mod tests {
             );
             command.get_subcommands().for_each(look);
         }
-        look(&Args::command());
+        look(&command());
     }
 }
