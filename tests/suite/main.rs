@@ -8,6 +8,7 @@
 )]
 
 mod alignment;
+mod api;
 mod bandwidth;
 mod chunks;
 mod cli;
@@ -24,6 +25,7 @@ mod page;
 mod parts;
 mod peers;
 mod processes;
+mod sdk;
 mod secrets;
 mod security;
 mod serve;
