@@ -7,6 +7,7 @@ mod console;
 mod descriptors;
 mod exit;
 mod explain;
+mod form;
 mod man;
 mod order;
 mod place;

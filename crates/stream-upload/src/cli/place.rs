@@ -135,12 +135,7 @@ pub(crate) fn place(args: &TargetArgs, state_dir: &Path) -> Result<Place, CliErr
 
 /// A one-time URL: given itself, in a file that nobody else may read, or on stdin.
 fn one_time(given: &str, args: &TargetArgs) -> Result<Remote, CliError> {
-    let text = match (given, given.strip_prefix('@')) {
-        ("-", _) => from_stdin("--upload-url -")?,
-        (_, Some(file)) => private_text(Path::new(file), "--upload-url @", Code::Local)?,
-        _ => given.to_owned(),
-    };
-    let url = SecretString::from(text.trim());
+    let url = SecretString::from(one_time_text(given)?);
     let target =
         Target::upload_url(url.expose_secret(), args.media_id.clone()).map_err(|error| {
             let hint = match error {
@@ -158,6 +153,16 @@ fn one_time(given: &str, args: &TargetArgs) -> Result<Remote, CliError> {
         credentials: None,
         api: None,
     })
+}
+
+/// The one-time URL, wherever it is.
+pub(crate) fn one_time_text(given: &str) -> Result<String, CliError> {
+    let text = match (given, given.strip_prefix('@')) {
+        ("-", _) => from_stdin("--upload-url -")?,
+        (_, Some(file)) => private_text(Path::new(file), "--upload-url @", Code::Local)?,
+        _ => given.to_owned(),
+    };
+    Ok(text.trim().to_owned())
 }
 
 fn tus_server(endpoint: &str, args: &TargetArgs) -> Result<Remote, CliError> {

@@ -104,7 +104,7 @@ impl PutPlan {
 }
 
 /// What a one-time URL leaves to decide: nothing but which source it takes.
-fn check_one_time(args: &PutArgs) -> Result<(), CliError> {
+pub(crate) fn check_one_time(args: &PutArgs) -> Result<(), CliError> {
     let described = args.video.name.is_some() || !args.video.meta.is_empty();
     if described || streams_own(&args.video).is_some() {
         return Err(CliError::usage(

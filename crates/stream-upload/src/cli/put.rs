@@ -13,6 +13,7 @@ use super::bandwidth::BandwidthPlan;
 use super::console::{Console, harmless};
 use super::descriptors;
 use super::exit::{CliError, Code, overall};
+use super::form;
 use super::order::Order;
 #[cfg(feature = "emulator")]
 use super::place::Api;
@@ -29,7 +30,10 @@ const LOCAL_ACCOUNT: &str = "local";
 const WORKERS: usize = 2;
 
 /// Uploads everything that was named.
-pub(crate) fn run(args: PutArgs, console: &Console) -> Result<Code, CliError> {
+pub(crate) fn run(mut args: PutArgs, console: &Console) -> Result<Code, CliError> {
+    if let Some(form) = form::wanted(&mut args)? {
+        return form::run(form, console);
+    }
     let plan = PutPlan::new(args)?;
     let found = stream_ingest::find(&plan.sources, &plan.selection);
     let workers = if found.files.len() > 1 { WORKERS } else { 1 };

@@ -71,6 +71,7 @@ impl AccountArgs {
             data: self.data.clone(),
             endpoint: None,
             upload_url: None,
+            upload_kind: None,
             media_id: None,
             headers: Vec::new(),
             auth_hosts: Vec::new(),

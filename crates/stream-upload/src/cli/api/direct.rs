@@ -99,7 +99,7 @@ impl CreateArgs {
         }
         if longest.is_none() {
             Console::new().note(
-                "warning: without --max-video-duration, four hours of the account's storage are reserved until the upload ends",
+                "warning: without --max-video-duration, Stream reserves four hours of the account's storage until the upload ends, if it does not refuse",
             );
         }
         let mut upload = NewTusUpload::new(self.length.unwrap_or_default());

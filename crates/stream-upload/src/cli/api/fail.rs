@@ -14,7 +14,8 @@ pub(super) fn failed(op: Op, error: &Error) -> CliError {
     }
 }
 
-pub(super) fn code_of(error: &Error) -> Code {
+/// The exit code of what the API answered, or did not.
+pub(crate) fn code_of(error: &Error) -> Code {
     match error {
         Error::Api { .. } if error.has_code(code::AUTHENTICATION) => Code::Credentials,
         Error::Api { status, .. } => match status.as_u16() {

@@ -39,6 +39,7 @@ pub(crate) use clip::ClipArgs;
 pub(crate) use copy::CopyArgs;
 pub(crate) use direct::DirectVerb;
 pub(crate) use download::DownloadVerb;
+pub(crate) use fail::code_of as api_code;
 pub(crate) use key::KeyVerb;
 pub(crate) use live_input::LiveInputVerb;
 pub(crate) use output::OutputVerb;

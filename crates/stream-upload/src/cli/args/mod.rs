@@ -14,7 +14,8 @@ use super::api::{
 };
 use super::exit;
 pub(crate) use put::{
-    CountOrAuto, PutArgs, SelectionArgs, SizeOrAuto, TargetArgs, TransferArgs, VideoArgs, key_value,
+    CountOrAuto, PutArgs, SelectionArgs, SizeOrAuto, TargetArgs, TransferArgs, UploadKind,
+    VideoArgs, key_value,
 };
 pub(crate) use state::{StateArgs, StateCommand, StateListArgs, StatePruneArgs, StateShowArgs};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args as ClapArgs, ValueHint};
+use clap::{Args as ClapArgs, ValueEnum, ValueHint};
 use tus_core::{ChecksumAlgorithm, ChecksumWish};
 
 #[derive(Debug, ClapArgs)]
@@ -52,9 +52,12 @@ pub(crate) struct TargetArgs {
     /// To the tus server with this creation URL
     #[arg(long, value_name = "URL")]
     pub(crate) endpoint: Option<String>,
-    /// To this one-time tus URL, which somebody made for one source: the URL, @FILE that holds it, or - for stdin (both keep the secret off the process list)
+    /// To this one-time URL, which somebody made for one source: the URL, @FILE that holds it, or - for stdin (both keep the secret off the process list)
     #[arg(long, value_name = "URL|@FILE|-", conflicts_with_all = ["endpoint", "token_file", "token_stdin", "auth_hosts"])]
     pub(crate) upload_url: Option<String>,
+    /// What the one-time URL takes [default: told apart by its shape, then by asking it]
+    #[arg(long, value_name = "KIND", requires = "upload_url")]
+    pub(crate) upload_kind: Option<UploadKind>,
     /// The id of the video that the one-time URL belongs to, if it was told along with it
     #[arg(long, value_name = "UID", requires = "upload_url")]
     pub(crate) media_id: Option<String>,
@@ -186,6 +189,15 @@ pub(crate) struct SelectionArgs {
     /// No larger files
     #[arg(long, value_name = "SIZE")]
     pub(crate) max_size: Option<ByteSize>,
+}
+
+/// What a one-time URL takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum UploadKind {
+    /// One form, below 200 MB
+    Basic,
+    /// tus, which resumes
+    Tus,
 }
 
 /// A number, or whatever is best.
