@@ -540,20 +540,55 @@ async fn a_one_time_url_of_either_kind_is_made() {
     assert_eq!(plain.trim().split('\t').count(), 2, "{plain}");
     line.assert_reached("direct_upload");
     line.run(&["direct", "create", "--basic"]).await.expect(2);
+    let longest = ["--max-video-duration", "10m"];
+    let unbounded = ["direct", "create", "--tus", "--length", "5"];
+    let warned = line.run(&unbounded).await;
+    assert!(warned.stderr.contains("four hours"), "{}", warned.stderr);
+    let bounded = line
+        .run(&[&unbounded[..], &longest[..]].concat())
+        .await
+        .expect(0);
+    assert!(!bounded.stderr.contains("four hours"), "{}", bounded.stderr);
+}
+
+/// Has a one-time URL made by whoever has a token, and uploads to it without one.
+async fn put_to_one_time_url(line: &Line, kind: &[&str]) -> (PathBuf, Ended) {
     let out = line.world.path("url.txt");
-    let source = PathBuf::from(clip());
-    let length = std::fs::metadata(&source).unwrap().len().to_string();
-    let tus = ["direct", "create", "--tus", "--length", &length, "--out"];
-    let mut command = line.command(&tus);
-    command.arg(&out);
-    let ended = run(command).await.expect(0);
-    assert!(ended.stderr.contains("four hours"), "{}", ended.stderr);
+    let mut create = line.command(&["direct", "create", "--max-video-duration", "10m"]);
+    create.args(kind).arg("--out").arg(&out);
+    run(create).await.expect(0);
+    let put = run(put_once(line, &out)).await;
+    (out, put)
+}
+
+fn put_once(line: &Line, url: &Path) -> Command {
     let mut put = line.world.command();
-    put.arg("put").arg("--upload-url");
-    put.arg(format!("@{}", out.display())).arg(&source);
-    run(put).await.expect(0);
-    assert_eq!(line.emulator.uploads().len(), 1);
+    put.args(["put", "--json", "--upload-url"]);
+    put.arg(format!("@{}", url.display())).arg(clip());
+    put
+}
+
+#[tokio::test]
+async fn whoever_has_a_one_time_url_for_tus_needs_no_token() {
+    let line = Line::new().await;
+    let length = std::fs::metadata(clip()).unwrap().len().to_string();
+    let (_, put) = put_to_one_time_url(&line, &["--tus", "--length", &length]).await;
+    put.expect(0);
     assert!(line.emulator.uploads()[0].complete);
+}
+
+#[tokio::test]
+async fn whoever_has_a_one_time_url_for_a_form_sends_one() {
+    let line = Line::new().await;
+    let (url, put) = put_to_one_time_url(&line, &["--basic"]).await;
+    assert_eq!(put.expect(0).events("finished").len(), 1);
+    let listed = line.json(&["video", "list"]).await;
+    let uid = text(&listed[0]["uid"]);
+    let content = line.emulator.content(uid).await.unwrap();
+    assert_eq!(content, Some(std::fs::read(clip()).unwrap()));
+    let again = run(put_once(&line, &url)).await.expect(5);
+    let secret = std::fs::read_to_string(&url).unwrap();
+    assert!(!(again.stdout + &again.stderr).contains(secret.trim()));
 }
 
 #[tokio::test]
