@@ -3,7 +3,7 @@
 use serde_json::Value;
 use test_support::{Process, peers};
 
-use crate::api::{Line, Shelf, WAV, clip};
+use crate::line::{Line, Shelf, WAV, clip};
 use crate::world::end;
 
 /// The least that the SDK has: fewer would mean that its methods were not found.
