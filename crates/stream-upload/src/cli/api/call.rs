@@ -1,9 +1,12 @@
 //! [`Call`]: one operation, what is sent, and how its answer is shown.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
+use stream_api::bounds::LISTED_VIDEOS;
 use stream_api::endpoints::Answers;
 use stream_api::op::tus_upload::NewTusUpload;
 use stream_api::{Error, Form, Op, StreamClient};
@@ -39,6 +42,8 @@ enum Payload {
     Form(Form),
     Json(Value),
     Nothing,
+    /// Nothing, and again for what is older, until there is no more.
+    Pages,
     Tus(Box<NewTusUpload>),
 }
 
@@ -90,6 +95,12 @@ impl Call {
         Self { payload, ..self }
     }
 
+    /// All that there is, however many answers that takes.
+    pub(super) fn all_pages(self) -> Self {
+        let payload = Payload::Pages;
+        Self { payload, ..self }
+    }
+
     /// What people are told once it is done.
     pub(super) fn done(self, text: impl Into<String>) -> Self {
         let done = Some(text.into());
@@ -125,6 +136,7 @@ impl Call {
             }
             Payload::Form(form) => client.call_form::<Value>(op, &ids, form).await?,
             Payload::Json(body) => client.call(op, &ids, query, Some(&body)).await?,
+            Payload::Pages => return all_pages(op, query, client).await,
             Payload::Nothing if matches!(op.endpoint().answers, Answers::Html | Answers::Vtt) => {
                 return Ok(client.call_text(op, &ids).await?.into());
             }
@@ -132,6 +144,40 @@ impl Call {
         };
         Ok(envelope.result.unwrap_or_default())
     }
+}
+
+/// One answer has so many elements at most. The next begins with what was created as late as the last one of the answer before,
+/// or earlier; what was seen is left out.
+async fn all_pages(
+    op: Op,
+    query: &[(&str, String)],
+    client: &StreamClient,
+) -> Result<Value, Error> {
+    let mut query = query.to_vec();
+    let mut seen = HashSet::new();
+    let mut all = Vec::new();
+    loop {
+        let envelope = client.call::<Value>(op, &[], &query, None).await?;
+        let Some(Value::Array(page)) = envelope.result else {
+            break;
+        };
+        let is_full = page.len() >= LISTED_VIDEOS as usize;
+        let last = page.last().and_then(|last| last["created"].as_str());
+        let next = last
+            .and_then(|created| created.parse::<Timestamp>().ok())
+            .and_then(|created| created.checked_add(SignedDuration::from_micros(1)).ok());
+        let before = all.len();
+        all.extend(page.into_iter().filter(|element| {
+            let uid = element["uid"].as_str().unwrap_or_default();
+            seen.insert(uid.to_owned())
+        }));
+        let Some(next) = next.filter(|_| is_full && all.len() > before) else {
+            break;
+        };
+        query.retain(|(name, _)| *name != "before");
+        query.push(("before", next.to_string()));
+    }
+    Ok(all.into())
 }
 
 /// Does what was typed, and shows what was answered.

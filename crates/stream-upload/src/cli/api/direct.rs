@@ -49,11 +49,11 @@ pub(crate) struct CreateArgs {
     /// Until when the URL works: a time, or +2h from now [default: a day for --tus, 30 minutes for --basic]
     #[arg(long, value_name = "TIME", value_parser = expiry)]
     expiry: Option<SystemTime>,
-    #[command(flatten)]
-    video: NewVideoArgs,
     /// Write the URL into this new file, which nobody else may read
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    video: NewVideoArgs,
 }
 
 fn expiry(text: &str) -> Result<SystemTime, String> {

@@ -83,10 +83,9 @@ Example:
 Examples:
   stream-upload video list
   stream-upload video list --status error --after 2026-11-01T00:00:00Z
-  stream-upload video list --json --creator alice | jq -r '.[].uid'
+  stream-upload video list --all --json | jq -r '.[].uid'
 
-One answer has 1,000 videos at most. For older ones, list again with --before and the time at which
-the last one was created.")]
+One answer has 1,000 videos at most; --all asks until there are no more.")]
 pub(crate) struct ListArgs {
     /// Created at this time or later
     #[arg(long, value_name = "TIME")]
@@ -124,6 +123,9 @@ pub(crate) struct ListArgs {
     /// Videos at most, 1 to 1000
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: Option<u32>,
+    /// All there are, however many answers that takes
+    #[arg(long, conflicts_with_all = ["limit", "asc"])]
+    all: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -242,7 +244,8 @@ impl ListArgs {
             Kind::Vod => VideoType::Vod,
         });
         filter.check().map_err(out_of_bounds)?;
-        Ok(Call::new(Op::VideosList, NO_IDS, Show::List("", COLUMNS)).query(filter.query()))
+        let call = Call::new(Op::VideosList, NO_IDS, Show::List("", COLUMNS)).query(filter.query());
+        Ok(if self.all { call.all_pages() } else { call })
     }
 }
 
