@@ -5,8 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use http::{Method, Request};
-use http_transport::{Body, Transport};
 use serde_json::Value;
 use stream_api::endpoints::TABLE;
 
@@ -73,9 +71,8 @@ async fn videos_are_listed_shown_changed_and_deleted() {
 #[tokio::test]
 async fn an_account_of_more_videos_than_one_answer_holds_is_listed_whole() {
     let line = Line::new().await;
-    let url = format!("{}/accounts/acct/stream", line.emulator.api_url());
     for _ in 0..1_003 {
-        create(&line, &url).await;
+        line.create().await;
     }
     let one = line.json(&["video", "list"]).await;
     assert_eq!(one.as_array().unwrap().len(), 1_000);
@@ -84,23 +81,6 @@ async fn an_account_of_more_videos_than_one_answer_holds_is_listed_whole() {
         .map(|video| text(&video["uid"]))
         .collect();
     assert_eq!(ids.len(), 1_003);
-}
-
-async fn create(line: &Line, url: &str) {
-    let mut request = Request::new(Body::Empty);
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = url.parse().unwrap();
-    let authorization = format!("Bearer {}", line.emulator.token());
-    for (name, value) in [
-        ("tus-resumable", "1.0.0"),
-        ("upload-length", "5"),
-        ("authorization", authorization.as_str()),
-    ] {
-        let name: http::HeaderName = name.parse().unwrap();
-        request.headers_mut().insert(name, value.parse().unwrap());
-    }
-    let answer = line.emulator.transport().send(request).await.unwrap();
-    assert_eq!(answer.status(), 201);
 }
 
 #[tokio::test]

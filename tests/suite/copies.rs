@@ -36,5 +36,6 @@ async fn two_hundred_urls_killed_five_times_are_two_hundred_videos() {
     assert_eq!(line.emulator.videos().len(), URLS);
     let again = run(line.command(&words)).await.expect(0);
     assert_eq!(again.events("skipped").len(), URLS);
+    assert_eq!(again.events("summary")[0]["skipped"], URLS);
     assert_eq!(line.emulator.videos().len(), URLS);
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use http_transport::{Protocol, ReqwestTransport};
+use http::{HeaderName, Method, Request};
+use http_transport::{Body, Protocol, ReqwestTransport, Transport};
 use serde_json::Value;
 use stream_api::endpoints::{Found, TABLE, find};
 use stream_emulator::EmulatorHandle;
@@ -89,6 +90,25 @@ impl Line {
         std::fs::write(&path, bytes).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path.to_str().unwrap().to_owned()
+    }
+
+    /// Makes a video that nothing is uploaded for, without the command line: where many are wanted.
+    pub(crate) async fn create(&self) {
+        let mut request = Request::new(Body::Empty);
+        *request.method_mut() = Method::POST;
+        let url = format!("{}/accounts/acct/stream", self.emulator.api_url());
+        *request.uri_mut() = url.parse().unwrap();
+        let authorization = format!("Bearer {}", self.emulator.token());
+        for (name, value) in [
+            ("tus-resumable", "1.0.0"),
+            ("upload-length", "5"),
+            ("authorization", authorization.as_str()),
+        ] {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let answer = self.emulator.transport().send(request).await.unwrap();
+        assert_eq!(answer.status(), 201);
     }
 
     /// Each row of this group was asked for, with success.

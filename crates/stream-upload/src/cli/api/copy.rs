@@ -109,14 +109,17 @@ pub(super) async fn run(
         copier = copier.with_wait(options, Arc::clone(&told) as Arc<dyn WaitSink>);
     }
     let count = jobs.len();
-    let (mut succeeded, mut failed) = (0, Vec::new());
+    let (mut succeeded, mut skipped, mut failed) = (0, 0, Vec::new());
     copier
-        .run(jobs, signals.token(), |result| match told.result(&result) {
-            Code::Done => succeeded += 1,
-            code => failed.push(code),
+        .run(jobs, signals.token(), |result| {
+            skipped += usize::from(result.outcome.as_ref().is_ok_and(|it| it.earlier));
+            match told.result(&result) {
+                Code::Done => succeeded += 1,
+                code => failed.push(code),
+            }
         })
         .await;
-    told.end(succeeded, failed.len());
+    told.end(succeeded - skipped, skipped, failed.len());
     let not_begun = count - succeeded - failed.len();
     match signals.code() {
         Some(code) if not_begun > 0 || failed.contains(&Code::Interrupted) => Ok(code),
@@ -225,10 +228,10 @@ impl Told {
         self.console.error(&told);
     }
 
-    fn end(&self, finished: usize, failed: usize) {
+    fn end(&self, finished: usize, skipped: usize, failed: usize) {
         if self.json {
             let elapsed = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let fields = json!({"finished": finished, "skipped": 0, "failed": failed,
+            let fields = json!({"finished": finished, "skipped": skipped, "failed": failed,
                 "elapsed_ms": elapsed});
             self.console.json("summary", fields);
         }
