@@ -1,7 +1,5 @@
 //! The account that a verb is about, and the connection to it.
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -12,7 +10,6 @@ use stream_api::StreamClient;
 use crate::cli::args::TargetArgs;
 use crate::cli::exit::{CliError, Code};
 use crate::cli::place::{Place, Remote, authorities, place};
-use crate::cli::plan::state_dir;
 use crate::cli::put::{Running, open};
 
 /// Which account, what opens its door, and how answers are shown.
@@ -86,10 +83,12 @@ impl AccountArgs {
     fn place(&self) -> Result<Place, CliError> {
         #[cfg(feature = "emulator")]
         if self.local {
+            use std::os::unix::fs::DirBuilderExt;
+
             let given = std::env::var_os("STREAM_UPLOAD_STATE_DIR").map(PathBuf::from);
-            let folder = state_dir(given)?;
+            let folder = crate::cli::plan::state_dir(given)?;
             // Private, as it is when an upload makes it.
-            DirBuilder::new()
+            std::fs::DirBuilder::new()
                 .recursive(true)
                 .mode(0o700)
                 .create(&folder)
