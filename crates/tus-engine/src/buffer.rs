@@ -10,14 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of one buffer: 512 KiB. Half of it would cost twice the system calls, twice of it memory that many uploads at once
-/// do not have.
+/// Bytes of one buffer: 512 KiB. Half of it would cost twice the system calls; where many are in use at once, only half of each
+/// is, for then memory counts and not the calls of one upload.
 pub const BUFFER_BYTES: usize = 512 * 1024;
+
+/// With so many buffers in use, further ones are filled to the half: more than two uploads take.
+const FEW: usize = 8;
 
 /// A bounded set of buffers, shared by all uploads. Buffers are made when first needed and kept.
 pub struct BufferPool {
     free: Mutex<Vec<Box<[u8]>>>,
     permits: Arc<Semaphore>,
+    buffers: usize,
 }
 
 impl BufferPool {
@@ -28,6 +32,7 @@ impl BufferPool {
         Arc::new(Self {
             free: Mutex::new(Vec::new()),
             permits: Arc::new(Semaphore::new(buffers)),
+            buffers,
         })
     }
 
@@ -40,8 +45,15 @@ impl BufferPool {
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
         let data = kept.unwrap_or_else(|| vec![0; BUFFER_BYTES].into_boxed_slice());
+        let in_use = self.buffers - self.permits.available_permits().min(self.buffers);
+        let room = if in_use > FEW {
+            BUFFER_BYTES / 2
+        } else {
+            BUFFER_BYTES
+        };
         Buffer {
             data,
+            room,
             len: 0,
             pool: Arc::clone(self),
             _permit: permit,
@@ -61,6 +73,7 @@ impl fmt::Debug for BufferPool {
 /// dropped.
 pub struct Buffer {
     data: Box<[u8]>,
+    room: usize,
     len: usize,
     pool: Arc<BufferPool>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -69,13 +82,13 @@ pub struct Buffer {
 impl Buffer {
     /// The room for bytes. What it holds at first is left over from earlier use.
     pub fn space(&mut self) -> &mut [u8] {
-        &mut self.data
+        &mut self.data[..self.room]
     }
 
     /// The first `len` bytes, without copying them.
     #[must_use]
     pub fn freeze(mut self, len: usize) -> Bytes {
-        self.len = len.min(self.data.len());
+        self.len = len.min(self.room);
         Bytes::from_owner(self)
     }
 }
@@ -108,6 +121,19 @@ impl fmt::Debug for Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn many_at_once_are_filled_to_the_half() {
+        let pool = BufferPool::new(16 * BUFFER_BYTES);
+        let mut taken = Vec::new();
+        for _ in 0..=FEW {
+            taken.push(pool.take().await);
+        }
+        assert_eq!(taken[0].space().len(), BUFFER_BYTES);
+        assert_eq!(taken[FEW].space().len(), BUFFER_BYTES / 2);
+        taken.clear();
+        assert_eq!(pool.take().await.space().len(), BUFFER_BYTES);
+    }
 
     #[tokio::test]
     async fn a_buffer_comes_back_when_the_last_view_of_it_goes() {
