@@ -162,7 +162,8 @@ async fn parts_that_wait_for_a_connection_are_resumed_after_a_kill_too() {
     let source = world.random_file("a.mov", 96 * MIB);
     let put = || {
         let mut command = world.put_to(&proxy.url("/files/"), &source);
-        command.args(["--parts", "2"]);
+        // Of a chunk with a digest nothing is kept when it breaks.
+        command.args(["--parts", "2", "--checksum", "none"]);
         command
     };
     let process = Process::spawn(put()).unwrap();

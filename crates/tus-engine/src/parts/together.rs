@@ -20,6 +20,8 @@ struct Progress {
     /// Parts whose offset is known, or not worth waiting for.
     begun: BTreeSet<usize>,
     resumed: bool,
+    /// Where the whole goes on: once, for a part that had to wait for its connection goes on later.
+    resumed_told: bool,
     created: bool,
     /// That the bandwidth is limited.
     held_told: bool,
@@ -39,6 +41,7 @@ impl Together {
             positions: offsets.clone(),
             offsets,
             resumed: false,
+            resumed_told: false,
             created: false,
             held_told: false,
         };
@@ -114,13 +117,9 @@ impl Together {
             other => Some(other.clone()),
         };
         // Where it goes on is known when every part has been asked for.
-        let begun = std::mem::take(&mut state.begun);
-        let resumed = begun.len() == all && state.resumed;
-        if resumed {
-            state.resumed = false;
-        }
+        let resumed = state.begun.len() == all && state.resumed && !state.resumed_told;
+        state.resumed_told |= resumed;
         let sum = state.offsets.iter().sum();
-        state.begun = begun;
         drop(state);
         if let Some(told) = told {
             self.sink.event(self.id, &told);
