@@ -1,5 +1,5 @@
 //! The API's operations: one file per group, named as in `stream_api::op`, each with one function that answers the
-//! group's operations. [`answer`] is where a row of the table finds its group.
+//! group's operations. [`answer()`] is where a row of the table finds its group.
 
 mod audio_tracks;
 mod call;

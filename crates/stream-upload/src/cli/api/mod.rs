@@ -1,6 +1,6 @@
 //! Every operation of Stream's API as a verb: one file for each group of them.
 //!
-//! A verb says which operation it is about and what is sent ([`Call`]); how it is sent, shown and refused is the same for
+//! A verb says which operation it is about and what is sent ([`call::Call`]); how it is sent, shown and refused is the same for
 //! all. What is printed with `--json` is what the API answered, not what this tool makes of it.
 
 mod account;
