@@ -69,7 +69,7 @@ pub(super) fn run(
     }
     if trails + leases > 0 {
         console.out(format_args!(
-            "{removed} {} of uploads that are not remembered",
+            "{removed} {} that no upload needs",
             count(trails + leases, "leftover file")
         ));
     }
