@@ -28,6 +28,14 @@ async fn assert_joined(emulator: &EmulatorHandle, ended: &Ended, source: &Path) 
     assert_eq!(uploads.len(), 1, "no part is left behind: {uploads:?}");
 }
 
+/// A proxy that lets 40 MiB per second pass, so that a kill comes in the middle.
+async fn slow_way_to(emulator: &EmulatorHandle) -> ChaosProxy {
+    let proxy = ChaosProxy::builder(emulator.addr())
+        .rate_up(40 * MIB)
+        .patience(PATIENCE);
+    proxy.start().await.unwrap()
+}
+
 #[tokio::test]
 async fn four_parts_become_one_file_and_leave_nothing_behind() {
     let world = World::new();
@@ -61,12 +69,7 @@ async fn four_parts_become_one_file_and_leave_nothing_behind() {
 async fn every_part_is_resumed_after_a_kill() {
     let world = World::new();
     let emulator = emulator().start().await.unwrap();
-    let proxy = ChaosProxy::builder(emulator.addr())
-        .rate_up(40 * MIB)
-        .patience(PATIENCE)
-        .start()
-        .await
-        .unwrap();
+    let proxy = slow_way_to(&emulator).await;
     let source = world.random_file("a.mov", 64 * MIB);
     let endpoint = proxy.url("/files/");
     for until in [20 * MIB, 45 * MIB] {
@@ -153,12 +156,7 @@ async fn there_are_more_parts_than_connections_and_no_more_under_way_than_connec
 async fn parts_that_wait_for_a_connection_are_resumed_after_a_kill_too() {
     let world = World::new();
     let emulator = emulator().start().await.unwrap();
-    let proxy = ChaosProxy::builder(emulator.addr())
-        .rate_up(40 * MIB)
-        .patience(PATIENCE)
-        .start()
-        .await
-        .unwrap();
+    let proxy = slow_way_to(&emulator).await;
     let source = world.random_file("a.mov", 96 * MIB);
     let put = || {
         let mut command = world.put_to(&proxy.url("/files/"), &source);
@@ -184,12 +182,7 @@ async fn parts_that_wait_for_a_connection_are_resumed_after_a_kill_too() {
 async fn parts_that_are_given_up_are_removed() {
     let world = World::new();
     let emulator = emulator().start().await.unwrap();
-    let proxy = ChaosProxy::builder(emulator.addr())
-        .rate_up(40 * MIB)
-        .patience(PATIENCE)
-        .start()
-        .await
-        .unwrap();
+    let proxy = slow_way_to(&emulator).await;
     let source = world.random_file("a.mov", 64 * MIB);
     let endpoint = proxy.url("/files/");
     let process = Process::spawn(put(&world, &endpoint, &source)).unwrap();
