@@ -117,9 +117,9 @@ impl Open {
         let bytes = frames.len() as u64;
         if !self.has_room(bytes) {
             self.checkpoint()?;
-        }
-        if !self.has_room(bytes) {
-            return Err(self.full());
+            if !self.has_room(bytes) {
+                return Err(self.full());
+            }
         }
         self.log.append(&frames, next)?;
         self.figures = next;

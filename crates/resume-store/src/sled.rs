@@ -218,12 +218,15 @@ impl ResumeStore for SledStore {
     }
 
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
+        self.commit_shared(&changes.into())
+    }
+
+    fn commit_shared(&self, changes: &Arc<[Change]>) -> Result<(), StoreError> {
         if changes.is_empty() {
             return Ok(());
         }
         self.leases.renew();
-        let changes: Arc<[Change]> = changes.into();
-        self.ask(|jobs| jobs.commit(Arc::clone(&changes)))
+        self.ask(|jobs| jobs.commit(Arc::clone(changes)))
     }
 
     fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {

@@ -42,6 +42,15 @@ pub trait ResumeStore: Send {
     /// safe.
     fn commit(&self, changes: &[Change]) -> Result<(), StoreError>;
 
+    /// As [`commit`](Self::commit): for a store that hands the changes to another thread, and need not copy them.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    fn commit_shared(&self, changes: &Arc<[Change]>) -> Result<(), StoreError> {
+        self.commit(changes)
+    }
+
     /// The right to drive the upload of `fingerprint`. It ends when the lease is dropped, or with
     /// the process.
     ///
@@ -104,6 +113,10 @@ macro_rules! forward {
 
             fn commit(&self, changes: &[Change]) -> Result<(), StoreError> {
                 (**self).commit(changes)
+            }
+
+            fn commit_shared(&self, changes: &Arc<[Change]>) -> Result<(), StoreError> {
+                (**self).commit_shared(changes)
             }
 
             fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError> {

@@ -1,7 +1,8 @@
 //! [`Journal`]: one thread between the uploads and their store.
 //!
 //! Stores block and are called from here only. Confirmed offsets are merged per upload and written in one batch now and then;
-//! what must not be lost (an intent, a creation, an end) is written at once, together with everything else that waits.
+//! what must not be lost (an intent, a creation, an end) is written at once, together with everything else that waits. Only
+//! where that was done a moment ago it waits for company: many small files cost few syncs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -76,6 +77,8 @@ impl Journal {
                 retiring: HashMap::new(),
                 trouble_told: false,
                 strays: None,
+                answered: 0,
+                answered_at: Instant::now(),
                 written_at: Instant::now(),
             }
             .run(&inbox);
@@ -193,6 +196,21 @@ impl fmt::Debug for Journal {
     }
 }
 
+type Recall = (Fingerprint, oneshot::Sender<Result<Recalled, StoreError>>);
+
+/// Who waits for an answer of the thread.
+#[derive(Default)]
+struct Inquiries {
+    commits: Vec<oneshot::Sender<Result<(), String>>>,
+    recalls: Vec<Recall>,
+}
+
+impl Inquiries {
+    fn len(&self) -> usize {
+        self.commits.len() + self.recalls.len()
+    }
+}
+
 /// The thread's own state.
 struct Scribe {
     store: Box<dyn ResumeStore>,
@@ -206,12 +224,15 @@ struct Scribe {
     trouble_told: bool,
     /// Once somebody asked.
     strays: Option<Strays>,
+    /// How many had an answer the last time.
+    answered: usize,
+    answered_at: Instant,
     written_at: Instant,
 }
 
 impl Scribe {
     fn run(mut self, inbox: &Receiver<Command>) {
-        let mut waiting = Vec::new();
+        let mut inquiries = Inquiries::default();
         loop {
             let command = if self.pending.is_empty() {
                 inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -219,13 +240,7 @@ impl Scribe {
                 inbox.recv_timeout(self.interval.saturating_sub(self.written_at.elapsed()))
             };
             match command {
-                Ok(command) => {
-                    self.take(command, &mut waiting);
-                    // Everybody who is waiting now shares one commit.
-                    while let Ok(command) = inbox.try_recv() {
-                        self.take(command, &mut waiting);
-                    }
-                }
+                Ok(command) => self.take(command, &mut inquiries),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     // The last handle is gone; nobody is left to hear of an error.
@@ -233,19 +248,43 @@ impl Scribe {
                     return;
                 }
             }
+            // Everybody who is waiting now shares one look into the store, and one commit.
+            self.take_all(inbox, &mut inquiries);
+            if inquiries.len() + self.answered > CROWD {
+                // Asleep, it is not woken by each who comes.
+                thread::sleep(COMPANY.saturating_sub(self.answered_at.elapsed()));
+                self.take_all(inbox, &mut inquiries);
+            }
+            self.answer(&mut inquiries);
             for notice in self.store.take_notices() {
                 self.sink.store_notice(&notice);
-            }
-            if !waiting.is_empty() || self.written_at.elapsed() >= self.interval {
-                let result = self.write();
-                for reply in waiting.drain(..) {
-                    let _ = reply.send(result.clone());
-                }
             }
         }
     }
 
-    fn take(&mut self, command: Command, waiting: &mut Vec<oneshot::Sender<Result<(), String>>>) {
+    fn take_all(&mut self, inbox: &Receiver<Command>, inquiries: &mut Inquiries) {
+        while let Ok(command) = inbox.try_recv() {
+            self.take(command, inquiries);
+        }
+    }
+
+    fn answer(&mut self, inquiries: &mut Inquiries) {
+        if inquiries.len() > 0 {
+            self.answered = inquiries.len();
+            self.answered_at = Instant::now();
+        }
+        if !inquiries.recalls.is_empty() {
+            self.recall_all(inquiries.recalls.drain(..));
+        }
+        if !inquiries.commits.is_empty() || self.written_at.elapsed() >= self.interval {
+            let result = self.write();
+            for reply in inquiries.commits.drain(..) {
+                let _ = reply.send(result.clone());
+            }
+        }
+    }
+
+    fn take(&mut self, command: Command, inquiries: &mut Inquiries) {
         match command {
             Command::Adopt {
                 from,
@@ -258,12 +297,10 @@ impl Scribe {
             Command::Commit(fingerprint, record, reply) => {
                 self.pending
                     .insert(fingerprint, record.map(|record| *record));
-                waiting.push(reply);
+                inquiries.commits.push(reply);
             }
-            Command::Flush(reply) => waiting.push(reply),
-            Command::Recall(fingerprint, reply) => {
-                let _ = reply.send(self.recall(&fingerprint));
-            }
+            Command::Flush(reply) => inquiries.commits.push(reply),
+            Command::Recall(fingerprint, reply) => inquiries.recalls.push((fingerprint, reply)),
             Command::Note(fingerprint, record) => {
                 self.pending.insert(fingerprint, Some(*record));
             }
@@ -313,17 +350,40 @@ impl Scribe {
         self.store.trails().into_iter().filter_map(load).collect()
     }
 
-    fn recall(&mut self, fingerprint: &Fingerprint) -> Result<Recalled, StoreError> {
-        if self.retiring.contains_key(fingerprint) {
-            // It ended a moment ago, and is wanted again.
-            let _ = self.write();
+    /// Takes the leases, then reads all records at once: whoever has a lease is the only one who changes what it is for.
+    fn recall_all(&mut self, recalls: impl Iterator<Item = Recall>) {
+        let mut leased = Vec::new();
+        for (fingerprint, reply) in recalls {
+            if self.retiring.contains_key(&fingerprint) {
+                // It ended a moment ago, and is wanted again.
+                let _ = self.write();
+            }
+            match self.store.lease(&fingerprint) {
+                Ok(lease) => leased.push((fingerprint, lease, reply)),
+                Err(error) => {
+                    let _ = reply.send(Err(error));
+                }
+            }
         }
-        let lease = self.store.lease(fingerprint)?;
-        let record = match self.pending.get(fingerprint) {
-            Some(record) => record.clone(),
-            None => self.store.load(fingerprint)?,
+        let unknown = |fingerprint: &Fingerprint| !self.pending.contains_key(fingerprint);
+        let wanted = leased.iter().map(|(fingerprint, ..)| *fingerprint);
+        let wanted: Vec<_> = wanted.filter(unknown).collect();
+        let found = match self.store.load_many(&wanted) {
+            Ok(found) => found.into_iter().map(Ok).collect(),
+            // Whose record it is that cannot be read, one by one.
+            Err(_) => wanted
+                .iter()
+                .map(|whose| self.store.load(whose))
+                .collect::<Vec<_>>(),
         };
-        Ok((lease, record))
+        let mut found: HashMap<_, _> = wanted.into_iter().zip(found).collect();
+        for (fingerprint, lease, reply) in leased {
+            let record = match found.remove(&fingerprint) {
+                Some(record) => record,
+                None => Ok(self.pending.get(&fingerprint).cloned().flatten()),
+            };
+            let _ = reply.send(record.map(|record| (lease, record)));
+        }
     }
 
     /// Writes what is pending. On failure it stays pending: state is written when there is space again.
@@ -332,30 +392,31 @@ impl Scribe {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let changes: Vec<Change> = self
-            .pending
-            .iter()
-            .map(|(fingerprint, record)| match record {
-                Some(record) => Change::Put(*fingerprint, record.clone()),
-                None => Change::Remove(*fingerprint),
-            })
-            .collect();
-        match self.store.commit(&changes) {
+        let change = |(fingerprint, record)| match record {
+            Some(record) => Change::Put(fingerprint, record),
+            None => Change::Remove(fingerprint),
+        };
+        let changes: Arc<[Change]> = self.pending.drain().map(change).collect();
+        match self.store.commit_shared(&changes) {
             Ok(()) => {
-                for (fingerprint, record) in self.pending.drain() {
-                    // Nobody will compare its bytes any more.
-                    let ended = record.as_ref().is_none_or(|record| {
+                // Nobody will compare their bytes any more.
+                let ended = changes.iter().filter(|change| match change {
+                    Change::Put(_, record) => {
                         record.state == State::Finished && record.length > Some(TRAIL_MIN_BYTES)
-                    });
-                    if ended {
-                        self.store.remove_trail(&fingerprint);
                     }
-                }
+                    Change::Remove(_) => true,
+                });
+                ended.for_each(|change| self.store.remove_trail(change.fingerprint()));
                 self.retiring.clear();
                 Ok(())
             }
             Err(error) => {
                 tracing::warn!(%error, records = changes.len(), "resume state not written, will try again");
+                let back = changes.iter().map(|change| match change {
+                    Change::Put(fingerprint, record) => (*fingerprint, Some(record.clone())),
+                    Change::Remove(fingerprint) => (*fingerprint, None),
+                });
+                self.pending.extend(back);
                 // Nobody waits for these any more who could tell.
                 if !self.retiring.is_empty() && !self.trouble_told {
                     self.trouble_told = true;
@@ -368,3 +429,9 @@ impl Scribe {
         }
     }
 }
+
+/// The least time from one commit to the next while many wait for theirs. No upload is slower for it: whoever waits for its
+/// last commit has left its turn to another.
+const COMPANY: Duration = Duration::from_millis(2);
+/// As many, now and the last time together, are not yet many.
+const CROWD: usize = 3;
