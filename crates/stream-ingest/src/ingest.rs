@@ -1,9 +1,12 @@
 //! [`Ingest`]: many files, one target.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use stream_api::{StreamClient, WaitOptions};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tus_engine::{FileSource, Source, UploadError, Uploader};
@@ -70,19 +73,21 @@ impl Ingest {
         let mut waiting = JoinSet::new();
         let mut open = true;
         let mut limit = self.uploader.parallel_to(self.target.url());
+        let begun = Arc::new(Begun::default());
         loop {
             // No more than run at once: files are begun in their order, and none is begun after credentials were refused.
-            while open && running.len() < limit.now() && !cancel.is_cancelled() {
+            while open && begun.count() < limit.now() && !cancel.is_cancelled() {
                 let Some(job) = jobs.next() else {
                     open = false;
                     break;
                 };
-                running.spawn(self.clone().one(job, cancel.clone()));
+                running.spawn(self.clone().one(job, cancel.clone(), begun.one_more()));
             }
             let ended = tokio::select! {
                 Some(ended) = running.join_next() => ended,
                 Some(ended) = waiting.join_next() => ended,
                 () = limit.changed(), if open && !running.is_empty() => continue,
+                () = begun.fewer(), if open && !running.is_empty() => continue,
                 else => break,
             };
             let Ok(result) = ended else { continue };
@@ -104,8 +109,8 @@ impl Ingest {
         }
     }
 
-    async fn one(self, job: Job, cancel: CancellationToken) -> JobResult {
-        let outcome = self.upload(&job, &cancel).await;
+    async fn one(self, job: Job, cancel: CancellationToken, place: Place) -> JobResult {
+        let outcome = self.upload(&job, &cancel, place).await;
         JobResult {
             path: job.path,
             outcome,
@@ -135,7 +140,12 @@ impl Ingest {
         asked && uploaded.is_ok_and(|uploaded| uploaded.ready_after.is_none())
     }
 
-    async fn upload(&self, job: &Job, cancel: &CancellationToken) -> Result<Uploaded, JobError> {
+    async fn upload(
+        &self,
+        job: &Job,
+        cancel: &CancellationToken,
+        place: Place,
+    ) -> Result<Uploaded, JobError> {
         let source = match &job.source {
             Some(source) => Arc::clone(source),
             None => open(job).await.map_err(JobError::File)?,
@@ -152,12 +162,18 @@ impl Ingest {
             .with_resume(job.resume)
             .with_remember(job.source.is_none() || job.remember);
         let handle = self.uploader.upload(source, new.clone());
-        let joined = handle.join();
-        tokio::pin!(joined);
+        // The next file begins while the end of this one is written down.
+        let landed = handle.landed();
+        let leaves = async move {
+            landed.await;
+            drop(place);
+            pending().await
+        };
         let mut report = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(UploadError::Cancelled.into()),
-            report = &mut joined => report?,
+            report = handle.join() => report?,
+            report = leaves => report,
         };
         let mut applied = None;
         if let Some(account) = self.account.as_ref().filter(|_| report.settings_differ) {
@@ -177,6 +193,38 @@ impl Ingest {
             applied,
             ready_after: None,
         })
+    }
+}
+
+/// How many jobs were begun whose file has not landed.
+#[derive(Debug, Default)]
+struct Begun {
+    count: AtomicUsize,
+    fewer: Notify,
+}
+
+impl Begun {
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    fn one_more(self: &Arc<Self>) -> Place {
+        self.count.fetch_add(1, Ordering::AcqRel);
+        Place(Arc::clone(self))
+    }
+
+    async fn fewer(&self) {
+        self.fewer.notified().await;
+    }
+}
+
+/// One of those jobs, until this is dropped.
+struct Place(Arc<Begun>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.count.fetch_sub(1, Ordering::AcqRel);
+        self.0.fewer.notify_one();
     }
 }
 

@@ -10,6 +10,7 @@ use http_transport::TransportError;
 use resume_store::{Record, State};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 use tus_core::client::{
     Event as CoreEvent, Failure, Now, Outcome, Reconciled, Start, Step, Upload, UploadPlan,
 };
@@ -81,6 +82,7 @@ pub(crate) struct Driver {
     /// When the last piece left, in microseconds after `started`.
     pub(crate) left_at: Arc<AtomicU64>,
     turn: Option<Turn>,
+    landed: CancellationToken,
     /// It runs in turns: a part does not, for its whole does.
     takes_turns: bool,
     pub(crate) started: Instant,
@@ -155,6 +157,7 @@ impl Driver {
             left_at: Arc::default(),
             takes_turns: setup.turn.is_some(),
             turn: setup.turn,
+            landed: task.landed.clone(),
             shared,
             look: source.opened_as(),
             source,
@@ -298,6 +301,7 @@ impl Driver {
                 if self.turn.take().is_some() {
                     self.pace.finished();
                 }
+                self.landed.cancel();
                 self.retire().await;
                 if self.doubted && !self.shared.service.tidy(&self.record).await {
                     self.emit(Event::PossibleOrphan);

@@ -35,6 +35,7 @@ pub struct UploadHandle {
     id: UploadId,
     cancel: CancellationToken,
     wish: watch::Sender<Wish>,
+    landed: CancellationToken,
     task: JoinHandle<Result<Report, UploadError>>,
 }
 
@@ -52,12 +53,14 @@ impl UploadHandle {
         id: UploadId,
         cancel: CancellationToken,
         wish: watch::Sender<Wish>,
+        landed: CancellationToken,
         task: JoinHandle<Result<Report, UploadError>>,
     ) -> Self {
         Self {
             id,
             cancel,
             wish,
+            landed,
             task,
         }
     }
@@ -100,6 +103,12 @@ impl UploadHandle {
     fn want(&self, wish: Wish) {
         self.wish
             .send_if_modified(|old| std::mem::replace(old, wish) != wish);
+    }
+
+    /// Waits until the server has all of it and its turn is another's, while its end is still being written down; for ever if it
+    /// does not come to that. Whoever feeds many files need not wait longer before the next one.
+    pub fn landed(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.landed.clone().cancelled_owned()
     }
 
     /// Waits for its end. Dropping this future cancels the upload.

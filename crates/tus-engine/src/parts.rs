@@ -12,6 +12,7 @@ use std::time::Duration;
 use resume_store::{Fingerprint, Record, Resemblance, State};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 use tus_core::client::{Failure, Start};
 use tus_core::{Extension, UploadConcat, UploadUrl};
 
@@ -224,6 +225,8 @@ impl Task {
             id: self.id,
             source,
             new,
+            // Of the whole somebody may wait for this.
+            landed: CancellationToken::new(),
         };
         async move {
             let sink = Arc::new(PartSink {

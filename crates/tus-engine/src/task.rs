@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http_transport::BoxFuture;
 use resume_store::Record;
+use tokio_util::sync::CancellationToken;
 use tus_core::UploadConcat;
 
 use crate::control::Wishes;
@@ -23,6 +24,8 @@ pub(crate) struct Task {
     pub(crate) id: UploadId,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) new: NewUpload,
+    /// Cancelled once the server has all of it.
+    pub(crate) landed: CancellationToken,
 }
 
 /// What a driver is told beyond the task itself.

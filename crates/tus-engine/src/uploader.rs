@@ -63,12 +63,14 @@ impl Uploader {
         let id = UploadId::next();
         let cancel = CancellationToken::new();
         let (wish, wishes) = Wishes::new();
+        let landed = CancellationToken::new();
         let shared = Arc::clone(&self.shared);
         let run = Task {
             shared,
             id,
             source,
             new,
+            landed: landed.clone(),
         }
         .run(wishes);
         let stop = cancel.clone();
@@ -79,7 +81,7 @@ impl Uploader {
                 result = run => result,
             }
         });
-        UploadHandle::new(id, cancel, wish, task)
+        UploadHandle::new(id, cancel, wish, landed, task)
     }
 
     /// What the server behind a creation URL offers; `None` if it does not tell. Asked once, then remembered.

@@ -80,7 +80,10 @@ impl Driver {
             self.upload.left_to(self.left.load(Ordering::Relaxed));
             self.record.reached = self.upload.reached();
         }
-        if let Some(intent) = intent {
+        if let Some(intent) = intent
+            && answer.is_err()
+        {
+            // After an answer the next commit tells as much, and of more.
             let saved = intent.end().await;
             self.tell_trouble(saved);
         }
