@@ -192,7 +192,7 @@ async fn shares(options: Options, machine: &Machine, report: &mut Report) -> Res
     let sink = machine.apart(|| sink.start())??;
     let rounds = options.times(5, 9);
 
-    let count = options.times(1_000, 2_000);
+    let count = options.times(3_000, 10_000);
     let small = listed(&names_of_one(count, 64 * 1024)?)?;
     let (parts, rate) = share(&small, &sink.creation_url(), rounds)?;
     let note = format!("of {count} files of 64 KiB, 16 at once: {rate:.0} files/s with state");
