@@ -14,6 +14,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// is, for then memory counts and not the calls of one upload.
 pub const BUFFER_BYTES: usize = 512 * 1024;
 
+/// Every buffer begins at a multiple of this. An allocation of this size begins 16 bytes into a page, and to that address the
+/// kernel of a machine with fast string moves copies at less than half the speed.
+const ALIGNMENT: usize = 64;
+
 /// With so many buffers in use, further ones are filled to the half: more than two uploads take.
 const FEW: usize = 8;
 
@@ -44,15 +48,18 @@ impl BufferPool {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        let data = kept.unwrap_or_else(|| vec![0; BUFFER_BYTES].into_boxed_slice());
+        let data = kept.unwrap_or_else(|| vec![0; BUFFER_BYTES + ALIGNMENT].into_boxed_slice());
         let in_use = self.buffers - self.permits.available_permits().min(self.buffers);
         let room = if in_use > FEW {
             BUFFER_BYTES / 2
         } else {
             BUFFER_BYTES
         };
+        // What cannot be aligned is only slower.
+        let start = data.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
         Buffer {
             data,
+            start,
             room,
             len: 0,
             pool: Arc::clone(self),
@@ -73,6 +80,8 @@ impl fmt::Debug for BufferPool {
 /// dropped.
 pub struct Buffer {
     data: Box<[u8]>,
+    /// Where it begins in `data`.
+    start: usize,
     room: usize,
     len: usize,
     pool: Arc<BufferPool>,
@@ -82,7 +91,7 @@ pub struct Buffer {
 impl Buffer {
     /// The room for bytes. What it holds at first is left over from earlier use.
     pub fn space(&mut self) -> &mut [u8] {
-        &mut self.data[..self.room]
+        &mut self.data[self.start..self.start + self.room]
     }
 
     /// The first `len` bytes, without copying them.
@@ -95,7 +104,7 @@ impl Buffer {
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.data[..self.len]
+        &self.data[self.start..self.start + self.len]
     }
 }
 
