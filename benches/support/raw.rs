@@ -26,8 +26,10 @@ const TLS: &str = "raw-tls";
 const SENDFILE: &str = "raw-sendfile";
 const POSTS: &str = "raw-posts";
 
-/// As large as the buffers of the product.
-const BUFFER: usize = 256 * 1024;
+/// As large as the buffers of the product, and aligned as they are: to the address that an allocation of this size has, some
+/// kernels copy at half the speed.
+const BUFFER: usize = 512 * 1024;
+const LINE: usize = 64;
 
 /// `pread` and `write`: sends `file` to `upload`, a path on the server at `sink`, in one PATCH.
 pub(crate) fn raw_write(file: &Path, sink: SocketAddr, upload: &str) -> Result<Command, Failure> {
@@ -118,10 +120,12 @@ fn write(
 ) -> Result<(), Failure> {
     let length = file.metadata()?.len();
     stream.write_all(patch(sink, upload, length).as_bytes())?;
-    let mut buffer = vec![0; BUFFER];
+    let mut memory = vec![0; BUFFER + LINE];
+    let start = memory.as_ptr().align_offset(LINE);
+    let buffer = &mut memory[start..start + BUFFER];
     let mut offset = 0;
     while offset < length {
-        let read = file.read_at(&mut buffer, offset)?;
+        let read = file.read_at(buffer, offset)?;
         if read == 0 {
             return Err("the file shrank".into());
         }
