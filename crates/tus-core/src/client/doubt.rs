@@ -99,9 +99,13 @@ impl Upload {
 
     /// What a service says of a doubt.
     pub(super) fn reconciled(&mut self, doubt: Doubt, found: Reconciled, now: Now) {
+        // Nobody can say that all of a source is there whose end was not reached yet.
+        let found = match (found, self.length.known()) {
+            (Reconciled::Complete, None) => Reconciled::Unknown,
+            (found, _) => found,
+        };
         match (found, doubt) {
             (Reconciled::Complete, _) => {
-                // A doubt without a length ends here as well: all bytes are there, whatever their number.
                 self.offset = self.length.known().unwrap_or(self.offset);
                 self.events.push_back(Event::Acked {
                     offset: self.offset,

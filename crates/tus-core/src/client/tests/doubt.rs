@@ -219,6 +219,16 @@ fn the_last_chunk_is_known_before_it_is_sent() {
 }
 
 #[test]
+fn nothing_is_complete_whose_end_was_not_reached() {
+    let length = crate::UploadLength::Deferred;
+    let mut bench = Bench::new(UploadPlan::create(creation(), length));
+    bench.fault(Fault::MaybeSent);
+    bench.reconciled(Reconciled::Complete);
+    assert_eq!(bench.method(), Method::POST, "one more try, not a guess");
+    assert!(bench.events.contains(&Event::PossibleOrphan));
+}
+
+#[test]
 fn a_creation_that_was_not_sent_is_sent_again_without_a_question() {
     let mut bench = Bench::creating();
     bench.fault(Fault::NotSent);
