@@ -12,10 +12,13 @@
 //! # Features
 //!
 //! - `reqwest` (default): `ReqwestTransport`, the real one.
+//! - `ciphers`: `use_fastest_ciphers`, for programs.
 //! - `testing`: `LossyTransport`, which cuts and drops by plan.
 
 mod auth;
 mod body;
+#[cfg(feature = "ciphers")]
+mod ciphers;
 #[cfg(feature = "reqwest")]
 mod classify;
 mod fault;
@@ -33,6 +36,8 @@ mod watch;
 pub use self::reqwest::{Protocol, ReqwestTransport, ReqwestTransportBuilder};
 pub use auth::{Credentials, CredentialsError, Origin, OriginError};
 pub use body::{API_BODY_LIMIT, Body, BoxError, ERROR_BODY_LIMIT, TUS_BODY_LIMIT};
+#[cfg(feature = "ciphers")]
+pub use ciphers::use_fastest_ciphers;
 pub use fault::{Certainty, FaultKind, Phase, TransportError};
 #[cfg(feature = "testing")]
 pub use lossy::{Loss, LossPlan, LossyTransport};

@@ -48,6 +48,7 @@ pub fn run() -> ExitCode {
     };
     start_logging(args.verbose);
     hush_the_store();
+    http_transport::use_fastest_ciphers();
     let console = Console::new();
     let result = match args.command {
         Command::Audio(group) => api::run(group.verb, &group.account, &console),
