@@ -25,7 +25,7 @@ use crate::error::UploadError;
 use crate::event::{Event, EventSink, RestartReason, UploadId};
 use crate::measured::Measured;
 use crate::new_upload::Report;
-use crate::pace::{Pace, Turn};
+use crate::pace::{Pace, Place};
 use crate::prove::Tracer;
 use crate::resume::{Keeper, Outset};
 use crate::source::{Look, Source};
@@ -81,10 +81,8 @@ pub(crate) struct Driver {
     pub(crate) is_part: bool,
     /// When the last piece left, in microseconds after `started`.
     pub(crate) left_at: Arc<AtomicU64>,
-    turn: Option<Turn>,
+    pub(crate) place: Place,
     landed: CancellationToken,
-    /// It runs in turns: a part does not, for its whole does.
-    takes_turns: bool,
     pub(crate) started: Instant,
 }
 
@@ -155,8 +153,7 @@ impl Driver {
             whole_digest: (options.content_sha256 && !is_part).then(WholeDigest::start),
             is_part,
             left_at: Arc::default(),
-            takes_turns: setup.turn.is_some(),
-            turn: setup.turn,
+            place: setup.place,
             landed: task.landed.clone(),
             shared,
             look: source.opened_as(),
@@ -269,22 +266,12 @@ impl Driver {
     /// Waits for another wish, with the lease and without a turn.
     async fn pause(&mut self, wishes: &mut Wishes) {
         self.upload.interrupted(now());
-        self.turn = None;
+        self.place.leave();
         self.emit(Event::Paused);
         wishes.changed().await;
-        self.take_turn().await;
+        self.place.take(&self.pace).await;
         self.upload.interrupted(now());
         self.emit(Event::Unpaused);
-    }
-
-    /// Waits for a turn, unless it has one. One that is wanted back is given back first: whoever waits longest has it next.
-    pub(crate) async fn take_turn(&mut self) {
-        if self.turn.as_ref().is_some_and(Turn::is_surplus) {
-            self.turn = None;
-        }
-        if self.takes_turns && self.turn.is_none() {
-            self.turn = self.pace.turn().await;
-        }
     }
 
     pub(crate) async fn end(&mut self, outcome: Outcome) -> Result<Report, UploadError> {
@@ -298,7 +285,7 @@ impl Driver {
                 let content = self.tracer.as_ref().and_then(|tracer| tracer.content());
                 self.record.finish(content);
                 // The network is free for the next one while the end is written.
-                if self.turn.take().is_some() {
+                if self.place.leave() {
                     self.pace.finished();
                 }
                 self.landed.cancel();

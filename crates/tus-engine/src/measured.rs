@@ -10,8 +10,8 @@ use tus_core::UploadUrl;
 pub(crate) const FAR: Duration = Duration::from_millis(20);
 /// Only sources of this size are divided unasked: 64 MiB.
 pub(crate) const WORTH_DIVIDING_BYTES: u64 = 64 * 1024 * 1024;
-/// Connections of an upload that is divided unasked. The uploads that run at the same time share them.
-const CONNECTIONS: usize = 8;
+/// Connections of an upload that is divided unasked, at most: it has those that no other upload takes.
+pub(crate) const CONNECTIONS: usize = 8;
 /// What is under way on a connection that nothing holds back but the link, in bytes. The largest window that systems grant
 /// by themselves is 4 to 6 MiB.
 const UNBOUND_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
@@ -91,15 +91,14 @@ impl Measured {
         self.figures().chunk_bytes = Some(bytes);
     }
 
-    /// How many connections are worth a try for a source of so many bytes, if `running` uploads are under way, this one
-    /// included; 1 where more would only cost.
-    pub(crate) fn connections(&self, length: u64, running: usize) -> usize {
-        let share = CONNECTIONS / running.max(1);
+    /// How many connections are worth a try for a source of so many bytes; 1 where more would only cost. The uploads that run
+    /// at the same time do not count: the last of them goes on alone, and cannot be divided any more.
+    pub(crate) fn connections(&self, length: u64) -> usize {
         let far = self.round_trip().is_some_and(|it| it >= FAR);
-        if length < WORTH_DIVIDING_BYTES || !far || share < 2 || self.one_is_enough() {
+        if length < WORTH_DIVIDING_BYTES || !far || self.one_is_enough() {
             1
         } else {
-            share
+            CONNECTIONS
         }
     }
 
@@ -137,17 +136,10 @@ mod tests {
 
     #[test]
     fn a_large_source_over_a_long_way_gets_eight_connections() {
-        assert_eq!(at(100).connections(64 * MIB, 1), 8);
-        assert_eq!(at(100).connections(64 * MIB - 1, 1), 1, "too small");
-        assert_eq!(at(1).connections(1024 * MIB, 1), 1, "the server is near");
-        assert_eq!(Measured::default().connections(1024 * MIB, 1), 1);
-    }
-
-    #[test]
-    fn uploads_that_run_together_share_the_connections() {
-        assert_eq!(at(100).connections(64 * MIB, 2), 4);
-        assert_eq!(at(100).connections(64 * MIB, 4), 2);
-        assert_eq!(at(100).connections(64 * MIB, 5), 1);
+        assert_eq!(at(100).connections(64 * MIB), 8);
+        assert_eq!(at(100).connections(64 * MIB - 1), 1, "too small");
+        assert_eq!(at(1).connections(1024 * MIB), 1, "the server is near");
+        assert_eq!(Measured::default().connections(1024 * MIB), 1);
     }
 
     #[test]
@@ -166,10 +158,10 @@ mod tests {
     fn a_connection_that_no_window_holds_back_is_enough() {
         let measured = at(100);
         measured.one_brought(42e6); // 400 Mbit/s less the headers: 4 MB under way
-        assert_eq!(measured.connections(64 * MIB, 1), 8);
+        assert_eq!(measured.connections(64 * MIB), 8);
         let measured = at(100);
         measured.one_brought(200e6);
-        assert_eq!(measured.connections(64 * MIB, 1), 1);
+        assert_eq!(measured.connections(64 * MIB), 1);
     }
 
     #[test]
@@ -177,8 +169,8 @@ mod tests {
         let measured = at(30);
         measured.one_brought(10e6);
         measured.many_brought(10.2e6);
-        assert_eq!(measured.connections(64 * MIB, 1), 1);
+        assert_eq!(measured.connections(64 * MIB), 1);
         measured.many_brought(40e6);
-        assert_eq!(measured.connections(64 * MIB, 1), 8);
+        assert_eq!(measured.connections(64 * MIB), 8);
     }
 }

@@ -23,7 +23,8 @@ use tus_core::{ChecksumWish, RetryPolicy};
 pub struct UploaderOptions {
     /// Uploads at once; further ones wait for their turn. Default [`Parallel::Auto`].
     pub parallel: Parallel,
-    /// The most uploads at once to one origin that [`Parallel::Auto`] comes to. Default 32.
+    /// The most uploads at once to one origin that [`Parallel::Auto`] comes to. Default 32. Their connections, those of parts
+    /// included, come to no more than that either, or to 8, or to what [`Parts::Fixed`] names, whichever is most.
     pub most_parallel: usize,
     /// Bytes per PATCH, fitted into the service's rule; to refuse a size that does not fit, ask
     /// [`ChunkRule::check`](tus_core::ChunkRule::check) first. Default: what the service prefers to begin with, more while the
@@ -38,7 +39,8 @@ pub struct UploaderOptions {
     pub one_request_bytes: u64,
     /// Connections for one upload, where the server joins partial uploads (`concatenation`). Default [`Parts::Auto`]. There are
     /// up to four times as many parts, so that a slow connection holds nothing up; each is resumed on its own, and has at least
-    /// 1 MiB.
+    /// 1 MiB. Uploads go first: parts have the connections that no upload takes, and fewer while the server asks for less, fails
+    /// or does not answer.
     pub parts: Parts,
     /// Send PATCH and DELETE as POST with `X-HTTP-Method-Override`, where something on the way does not let them pass. Default
     /// `false`.
@@ -81,10 +83,10 @@ impl From<usize> for Parallel {
 #[non_exhaustive]
 pub enum Parts {
     /// One, unless it is measured that more pay: the server joins partial uploads, the source has at least 64 MiB, the way is
-    /// 20 ms long or more, and one connection does not fill it. Then up to 8.
+    /// 20 ms long or more, and one connection does not fill it. Then up to 8, of those that no other upload takes.
     #[default]
     Auto,
-    /// So many, if the server joins partial uploads.
+    /// So many at most, if the server joins partial uploads.
     Fixed(usize),
 }
 

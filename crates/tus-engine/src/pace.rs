@@ -1,73 +1,53 @@
-//! [`Pace`]: how many uploads run at once, and the [`Turn`] of each.
+//! [`Pace`]: how many connections to one origin are at work, and the [`Turn`] of each.
 //!
-//! Where nobody named a number, it is found: as long as more uploads at once bring more bytes, or more files, there are more of
-//! them; when they bring nothing, the last step is taken back; when the server is in trouble, a third of them waits.
+//! Where nobody named a number, it is found: as long as more of them bring more bytes, or more files, there are more; when they
+//! bring nothing, the last step is taken back; when the server is in trouble, a third of them waits.
+//!
+//! An upload has a turn of its own. What no upload takes is spare, and for the parts of those that run: they give it back when
+//! an upload wants it, or the server less. Uploads at once that were named by number stay; spare turns never do.
 
 mod finder;
+mod paces;
+mod place;
+mod turn;
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::Instant;
 
 use crate::options::Parallel;
 
-use finder::{AT_FIRST, Finder, Goodput};
+use finder::{Finder, Goodput};
+pub(crate) use paces::Paces;
+pub(crate) use place::{Lane, Lanes, Place};
+pub(crate) use turn::Turn;
 
 /// Goodput is taken together over so long a time.
 const WINDOW: Duration = Duration::from_secs(2);
 /// Small files tell sooner.
 const SHORT_WINDOW: Duration = Duration::from_millis(500);
+/// So long after trouble nobody has more connections than were found to do.
+const CALM: Duration = Duration::from_secs(20);
 
-/// The pace towards every origin.
-#[derive(Debug)]
-pub(crate) struct Paces {
-    parallel: Parallel,
-    most: usize,
-    by_origin: Mutex<HashMap<String, Arc<Pace>>>,
-}
-
-impl Paces {
-    /// At most `most` at once to one origin where the number is found.
-    pub(crate) fn new(parallel: Parallel, most: usize) -> Self {
-        Self {
-            parallel,
-            most: most.max(1),
-            by_origin: Mutex::default(),
-        }
-    }
-
-    /// The pace towards `origin`. A fixed number is one for all of them.
-    pub(crate) fn of(&self, origin: &str) -> Arc<Pace> {
-        let (key, finder) = match self.parallel {
-            Parallel::Auto => (origin, Some(Finder::new(self.most))),
-            Parallel::Fixed(_) => ("", None),
-        };
-        let mut paces = lock(&self.by_origin);
-        if let Some(pace) = paces.get(key) {
-            return Arc::clone(pace);
-        }
-        let limit = match (&finder, self.parallel) {
-            (None, Parallel::Fixed(count)) => count.max(1),
-            _ => AT_FIRST.min(self.most),
-        };
-        let pace = Pace::new(limit, finder);
-        paces.insert(key.to_owned(), Arc::clone(&pace));
-        pace
-    }
-}
-
-/// How many uploads run at once to one origin.
+/// How many connections to one origin are at work.
 #[derive(Debug)]
 pub(crate) struct Pace {
+    /// Those of uploads.
     turns: Arc<Semaphore>,
+    /// Uploads at once.
     limit: watch::Sender<usize>,
-    /// Turns that are out and not to come back.
+    /// The most of them, where their number is found.
+    most_uploads: Option<usize>,
+    /// Turns of uploads that are out and not to come back.
     surplus: AtomicUsize,
+    /// Connections at once.
+    connections: AtomicUsize,
     running: AtomicUsize,
+    /// Those of them that are an upload's own.
+    uploads: AtomicUsize,
     /// The most that ran at once in this window.
     peak: AtomicUsize,
     bytes: AtomicU64,
@@ -75,7 +55,9 @@ pub(crate) struct Pace {
     began: Instant,
     /// When to look again, in milliseconds after `began`.
     look_at: AtomicU64,
-    finder: Option<Mutex<Finding>>,
+    finding: Mutex<Finding>,
+    /// A turn may be spare that was not.
+    freed: Notify,
 }
 
 #[derive(Debug)]
@@ -86,48 +68,65 @@ struct Finding {
 }
 
 impl Pace {
-    fn new(limit: usize, finder: Option<Finder>) -> Arc<Self> {
+    fn new(of: &Paces) -> Self {
         let now = Instant::now();
-        let finding = |finder| {
-            Mutex::new(Finding {
-                finder,
-                window_began: now,
-                trouble_at: None,
-            })
+        let (uploads, most_uploads) = match of.parallel {
+            Parallel::Auto => (of.first.min(of.most_uploads), Some(of.most_uploads)),
+            Parallel::Fixed(uploads) => (uploads.max(1), None),
         };
-        Arc::new(Self {
-            turns: Arc::new(Semaphore::new(limit)),
-            limit: watch::Sender::new(limit),
+        let turns = of.fixed.clone();
+        Self {
+            turns: turns.unwrap_or_else(|| Arc::new(Semaphore::new(uploads))),
+            limit: watch::Sender::new(uploads),
+            most_uploads,
             surplus: AtomicUsize::new(0),
+            connections: AtomicUsize::new(of.first),
             running: AtomicUsize::new(0),
+            uploads: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
             bytes: AtomicU64::new(0),
             files: AtomicU64::new(0),
             began: now,
             look_at: AtomicU64::new(millis(SHORT_WINDOW)),
-            finder: finder.map(finding),
-        })
+            finding: Mutex::new(Finding {
+                finder: Finder::new(of.first, of.most),
+                window_began: now,
+                trouble_at: None,
+            }),
+            freed: Notify::new(),
+        }
     }
 
-    /// A place among the uploads that run at once. The semaphore is never closed.
-    pub(crate) async fn turn(self: &Arc<Self>) -> Option<Turn> {
-        let permit = Arc::clone(&self.turns).acquire_owned().await.ok()?;
-        let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
-        self.peak.fetch_max(running, Ordering::Relaxed);
-        Some(Turn {
-            permit: Some(permit),
-            pace: Arc::clone(self),
-        })
-    }
-
-    /// How many run at once, from now on and at any change.
+    /// How many uploads run at once, from now on and at any change.
     pub(crate) fn limit(&self) -> Limit {
         Limit(self.limit.subscribe())
     }
 
-    /// How many run now.
+    /// How many connections are at work now.
     pub(crate) fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
+    }
+
+    /// How many uploads run now.
+    pub(crate) fn uploads(&self) -> usize {
+        self.uploads.load(Ordering::Relaxed)
+    }
+
+    /// How many more connections may be at work.
+    pub(crate) fn spare(&self) -> usize {
+        let connections = self.connections.load(Ordering::Relaxed);
+        connections.saturating_sub(self.running())
+    }
+
+    /// One upload alone wants so many connections, and there is a reason to believe that they pay. Where there are several, or
+    /// the server has just asked for less, the number that was found stands.
+    pub(crate) fn make_room(&self, connections: usize) {
+        let mut finding = lock(&self.finding);
+        let calm = |at: Instant| at.elapsed() >= CALM;
+        if self.uploads() <= 1 && finding.trouble_at.is_none_or(calm) {
+            let limit = finding.finder.at_least(connections);
+            self.set(limit);
+        }
     }
 
     /// Body bytes have left. Called for every buffer.
@@ -144,32 +143,31 @@ impl Pace {
 
     /// The server asked for less, failed, or did not answer.
     pub(crate) fn trouble(&self) {
-        let Some(finding) = &self.finder else { return };
-        let mut finding = lock(finding);
+        let mut finding = lock(&self.finding);
         let now = Instant::now();
         // One trouble is heard by all who were under way.
         if finding.trouble_at.is_some_and(|at| now - at < WINDOW) {
             return;
         }
         finding.trouble_at = Some(now);
+        let running = self.peak.load(Ordering::Relaxed);
         self.begin_window(&mut finding, now);
-        let limit = finding.finder.trouble();
+        let limit = finding.finder.trouble(running);
         self.set(limit);
     }
 
     fn look(&self) {
-        let Some(finding) = &self.finder else { return };
         let now = Instant::now();
         if millis(now - self.began) < self.look_at.load(Ordering::Relaxed) {
             return;
         }
         // Whoever comes while another looks has nothing to add.
-        let Ok(mut finding) = finding.try_lock() else {
+        let Ok(mut finding) = self.finding.try_lock() else {
             return;
         };
         let elapsed = now - finding.window_began;
         let (bytes, files) = (&self.bytes, self.files.load(Ordering::Relaxed));
-        let limit = *self.limit.borrow();
+        let limit = self.connections.load(Ordering::Relaxed);
         let small = files >= 2 * limit as u64;
         if elapsed < SHORT_WINDOW || (elapsed < WINDOW && !small) {
             let next = if elapsed < SHORT_WINDOW {
@@ -210,8 +208,13 @@ impl Pace {
     }
 
     /// Called by whoever holds the finder, or nobody else does.
-    fn set(&self, limit: usize) {
+    fn set(&self, connections: usize) {
+        let had = self.connections.swap(connections, Ordering::Relaxed);
         let before = *self.limit.borrow();
+        let limit = match self.most_uploads {
+            Some(most) => connections.min(most),
+            None => before,
+        };
         if limit > before {
             let more = limit - before;
             let kept = self.pay(more);
@@ -221,8 +224,11 @@ impl Pace {
             let gone = self.turns.forget_permits(less);
             self.surplus.fetch_add(less - gone, Ordering::Relaxed);
         }
+        if connections != had {
+            tracing::debug!(connections, had, uploads = limit, "connections at once");
+            self.freed.notify_waiters();
+        }
         if limit != before {
-            tracing::debug!(limit, before, "uploads at once");
             self.limit.send_replace(limit);
         }
     }
@@ -256,31 +262,6 @@ impl Limit {
     }
 }
 
-/// A place among the uploads that run at once, given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    permit: Option<OwnedSemaphorePermit>,
-    pace: Arc<Pace>,
-}
-
-impl Turn {
-    /// More run than are to: whoever can wait should give its turn back.
-    pub(crate) fn is_surplus(&self) -> bool {
-        self.pace.surplus.load(Ordering::Relaxed) > 0
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.pace.running.fetch_sub(1, Ordering::Relaxed);
-        if let Some(permit) = self.permit.take()
-            && self.pace.pay(1) > 0
-        {
-            permit.forget();
-        }
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -291,15 +272,17 @@ fn millis(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::finder::AT_FIRST;
     use super::*;
+    use crate::options::Parts;
 
     fn auto() -> Arc<Pace> {
-        Paces::new(Parallel::Auto, 32).of("https://a")
+        Paces::new(Parallel::Auto, 32, Parts::Auto).of("https://a")
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_fixed_number_is_one_for_all_origins_and_stays() {
-        let paces = Paces::new(Parallel::Fixed(2), 32);
+        let paces = Paces::new(Parallel::Fixed(2), 32, Parts::Auto);
         let (a, b) = (paces.of("https://a"), paces.of("https://b"));
         let (first, second) = (a.turn().await, b.turn().await);
         let third = a.turn();

@@ -3,6 +3,7 @@
 //! Each part is an upload like any other, with a record of its own: a crash costs none of them. The whole is created by the
 //! final upload; until then its record only tells how the source was divided.
 
+mod run;
 mod source;
 mod together;
 
@@ -10,8 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resume_store::{Fingerprint, Record, Resemblance, State};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tus_core::client::{Failure, Start};
 use tus_core::{Extension, UploadConcat, UploadUrl};
@@ -20,15 +20,16 @@ use crate::control::Wishes;
 use crate::drive::Driver;
 use crate::error::UploadError;
 use crate::event::Event;
-use crate::measured::{Measured, WORTH_DIVIDING_BYTES};
+use crate::measured::{CONNECTIONS, Measured, WORTH_DIVIDING_BYTES};
 use crate::new_upload::Report;
 use crate::options::Parts;
-use crate::pace::Turn;
+use crate::pace::{Lane, Lanes, Place};
 use crate::prove;
 use crate::resume::Outset;
 use crate::source::Source;
 use crate::task::{Setup, Task};
 
+use run::run_parts;
 use source::PartSource;
 use together::{FinalSink, PartSink, Together};
 
@@ -42,8 +43,6 @@ const PARTS_PER_CONNECTION: u64 = 4;
 const MAX_PARTS: u64 = 64;
 /// No record that is in order names more.
 const MOST_KNOWN_PARTS: u64 = 1024;
-/// Connections for an upload that an earlier run has divided.
-const USUAL_CONNECTIONS: usize = 8;
 /// What one connection brings is measured for so many round trips: it begins slowly.
 const MEASURED_ROUND_TRIPS: u32 = 10;
 /// And for no less time: what the system's buffers take at first must not count for much.
@@ -122,7 +121,7 @@ impl Task {
         }
         let connections = match (fixed, begun) {
             (Some(connections), _) => connections,
-            (None, Some(_)) => USUAL_CONNECTIONS,
+            (None, Some(_)) => CONNECTIONS,
             (None, None) => self.worthwhile(url, length).await,
         };
         let parts = begun.unwrap_or_else(|| parts_for(length, connections));
@@ -143,7 +142,7 @@ impl Task {
             // The first answer also waited for its connection; this one does not.
             self.shared.ask(url).await;
         }
-        measured.connections(length, self.pace().running())
+        measured.connections(length)
     }
 
     /// Sends the parts, then joins them.
@@ -152,7 +151,7 @@ impl Task {
         mut outset: Outset,
         division: Division,
         wishes: Wishes,
-        turn: Option<Turn>,
+        place: Place,
     ) -> Result<(Report, Record), UploadError> {
         let count = division.parts;
         let begun_before = count_of(&outset.record) == Some(count);
@@ -177,25 +176,36 @@ impl Task {
             offsets = known.iter().map(|part| part.offset).collect();
         }
         let events = Arc::clone(&self.shared.sink);
-        let sink = Together::new(events, self.id, offsets, division.at_once());
-        let sink = Arc::new(sink);
-        let begun = Instant::now();
-        let part = |index| self.part(index, count, length, Arc::clone(&sink), wishes.clone());
-        let (mut sent, ended) = run_parts(division, &sink, &self.measured(), part).await;
+        let (pace, turn) = (self.pace(), place.into_turn());
+        let lanes = Lanes::new(Arc::clone(&pace), turn);
+        if division.measure_for.is_none() {
+            pace.make_room(division.connections);
+        }
+        let at_once = division.at_once().min(1 + pace.spare());
+        let sink = Arc::new(Together::new(events, self.id, offsets, at_once));
+        let (begun, was_alone) = (Instant::now(), pace.uploads() <= 1);
+        let part = |index, lane| {
+            let sink = Arc::clone(&sink);
+            self.part(index, count, length, sink, wishes.clone(), lane)
+        };
+        let (mut sent, ended) =
+            run_parts(division, &sink, &self.measured(), &lanes, &pace, part).await;
+        let place = Place::Own(lanes.own());
         sent.sort_by_key(|part| part.index);
         if let Err(error) = ended {
             if matches!(error, UploadError::Terminated) {
-                self.remove_parts(count, outset, turn).await;
+                self.remove_parts(count, outset, place).await;
             }
             return Err(error);
         }
         let bytes = sink.sent();
         let unlimited = self.shared.permits.bandwidth.rate().is_none();
-        if division.connections > 1 && unlimited && bytes >= WORTH_DIVIDING_BYTES {
+        let alone = was_alone && pace.uploads() <= 1;
+        if division.connections > 1 && alone && unlimited && bytes >= WORTH_DIVIDING_BYTES {
             self.measured()
                 .many_brought(bytes as f64 / begun.elapsed().as_secs_f64());
         }
-        self.join(outset, sent, sink.as_ref(), wishes, turn).await
+        self.join(outset, sent, sink.as_ref(), wishes, place).await
     }
 
     fn measured(&self) -> Arc<Measured> {
@@ -209,6 +219,7 @@ impl Task {
         length: u64,
         sink: Arc<Together>,
         wishes: Wishes,
+        lane: Lane,
     ) -> impl Future<Output = Result<Part, UploadError>> + use<> {
         let (start, end) = (length * index / count, length * (index + 1) / count);
         let source: Arc<dyn Source> = Arc::new(PartSource {
@@ -236,7 +247,7 @@ impl Task {
             let setup = Setup {
                 concat: Some(UploadConcat::Partial),
                 sink,
-                turn: None,
+                place: Place::Part(lane),
             };
             let (report, record) = task.run_now(wishes, setup).await?;
             Ok(Part {
@@ -276,7 +287,7 @@ impl Task {
         parts: Vec<Part>,
         sink: &Together,
         wishes: Wishes,
-        turn: Option<Turn>,
+        place: Place,
     ) -> Result<(Report, Record), UploadError> {
         self.compare(&parts).await?;
         let urls = parts.iter().filter_map(|part| part.url.as_ref());
@@ -284,7 +295,7 @@ impl Task {
         let setup = Setup {
             concat: Some(concat),
             sink: Arc::new(FinalSink(Arc::clone(&self.shared.sink), sink.created())),
-            turn,
+            place,
         };
         let mut driver = Driver::new(&self, outset, setup).await;
         let joined = driver.drive(wishes).await;
@@ -313,12 +324,12 @@ impl Task {
     }
 
     /// All parts were to be terminated: those that had finished before, or not begun again, are removed, too.
-    async fn remove_parts(self, count: u64, outset: Outset, turn: Option<Turn>) {
+    async fn remove_parts(self, count: u64, outset: Outset, place: Place) {
         let parts = self.known_parts(count, &outset).await;
         let setup = Setup {
             concat: None,
             sink: Arc::clone(&self.shared.sink),
-            turn,
+            place,
         };
         let mut driver = Driver::new(&self, outset, setup).await;
         driver.remove_parts(&named(parts)).await;
@@ -339,7 +350,7 @@ impl Task {
         let setup = Setup {
             concat: None,
             sink: Arc::clone(&self.shared.sink),
-            turn: None,
+            place: Place::Aside,
         };
         let lent = Outset {
             start: Start::Doubt,
@@ -389,62 +400,6 @@ impl Task {
             .map(|part| (part.key.clone(), part.url.clone()))
             .collect()
     }
-}
-
-/// Runs the parts, as many at once as the division says. Hands over those that have finished, also where others have not.
-async fn run_parts<F>(
-    division: Division,
-    sink: &Together,
-    measured: &Measured,
-    part: impl Fn(u64) -> F,
-) -> (Vec<Part>, Result<(), UploadError>)
-where
-    F: Future<Output = Result<Part, UploadError>> + Send + 'static,
-{
-    let mut running = JoinSet::new();
-    let (mut sent, mut ended, mut next) = (Vec::new(), Ok(()), 0);
-    let mut at_once = division.at_once();
-    let mut is_measuring = division.measure_for.is_some();
-    let measuring = measure(sink, division.measure_for.unwrap_or_default());
-    tokio::pin!(measuring);
-    loop {
-        while ended.is_ok() && next < division.parts && running.len() < at_once {
-            running.spawn(part(next));
-            next += 1;
-        }
-        let part = tokio::select! {
-            Some(part) = running.join_next() => part,
-            rate = &mut measuring, if is_measuring && !running.is_empty() => {
-                is_measuring = false;
-                measured.one_brought(rate);
-                if !measured.one_is_enough() {
-                    at_once = division.connections;
-                }
-                continue;
-            }
-            else => return (sent, ended),
-        };
-        match part.unwrap_or(Err(UploadError::TaskEnded)) {
-            Ok(part) => sent.push(part),
-            // Terminated parts go one by one; any other end of one stops the rest, resumably.
-            Err(error) => {
-                if !matches!(error, UploadError::Terminated) {
-                    running.abort_all();
-                }
-                if ended.is_ok() {
-                    ended = Err(error);
-                }
-            }
-        }
-    }
-}
-
-/// Bytes per second in the second half of so long a time: in the first one a connection gathers speed.
-async fn measure(sink: &Together, time: Duration) -> f64 {
-    sleep(time / 2).await;
-    let before = sink.sent();
-    sleep(time / 2).await;
-    (sink.sent() - before) as f64 / (time / 2).as_secs_f64()
 }
 
 /// What a part of a source is known as.

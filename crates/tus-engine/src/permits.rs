@@ -23,7 +23,7 @@ pub(crate) struct Permits {
 impl Permits {
     pub(crate) fn new(options: &UploaderOptions) -> Self {
         Self {
-            paces: Paces::new(options.parallel, options.most_parallel),
+            paces: Paces::new(options.parallel, options.most_parallel, options.parts),
             buffers: BufferPool::new(options.buffer_bytes),
             bandwidth: Bandwidth::new(options.bandwidth),
             brake: Brake::default(),

@@ -13,7 +13,7 @@ use crate::drive::{Driver, upload_id};
 use crate::error::UploadError;
 use crate::event::{Event, EventSink, UploadId};
 use crate::new_upload::{NewUpload, Report};
-use crate::pace::{Pace, Turn};
+use crate::pace::{Pace, Place};
 use crate::resume::{Begin, Outset, Retrospect};
 use crate::source::Source;
 use crate::uploader::Shared;
@@ -32,8 +32,7 @@ pub(crate) struct Task {
 pub(crate) struct Setup {
     pub(crate) concat: Option<UploadConcat>,
     pub(crate) sink: Arc<dyn EventSink>,
-    /// The place among the uploads that run at once; parts share that of their whole.
-    pub(crate) turn: Option<Turn>,
+    pub(crate) place: Place,
 }
 
 impl Task {
@@ -42,7 +41,7 @@ impl Task {
         let setup = Setup {
             concat: None,
             sink: Arc::clone(&self.shared.sink),
-            turn: None,
+            place: Place::Aside,
         };
         self.run_now(wishes, setup).await.map(|(report, _)| report)
     }
@@ -97,7 +96,7 @@ impl Task {
             };
             if setup.concat.is_none() {
                 // Only now: looking back needs the disk, and not the network.
-                setup.turn = self.pace().turn().await;
+                setup.place = Place::Own(self.pace().turn().await);
             }
             sink.event(
                 id,
@@ -114,7 +113,7 @@ impl Task {
         })
     }
 
-    /// How many uploads run at once to where this one goes.
+    /// How many connections are at work to where this one goes.
     pub(crate) fn pace(&self) -> Arc<Pace> {
         let origin = self.new.entry.url().origin();
         self.shared.permits.paces.of(&origin)
@@ -132,7 +131,7 @@ impl Task {
                 self.leave_parts(old, division.as_ref(), &mut outset).await;
             }
             if let Some(division) = division {
-                return self.send_parts(outset, division, wishes, setup.turn).await;
+                return self.send_parts(outset, division, wishes, setup.place).await;
             }
         }
         let mut driver = Driver::new(&self, outset, setup).await;

@@ -37,7 +37,7 @@ impl Driver {
             self.asking = None;
         }
         if exchange.phase == Phase::Patch {
-            self.take_turn().await;
+            self.place.take(&self.pace).await;
         }
         self.brake(&exchange).await?;
         let mut intent = None;

@@ -9,8 +9,8 @@ const RESERVED: u64 = 32;
 /// the other end, and the file behind it.
 const EACH: u64 = 8;
 
-/// Connections beside those of the uploads at once, where one upload may go over several: they are counted against each other.
-const SPARE: usize = 8;
+/// Connections of one upload where it is found how many pay, at most.
+const OF_ONE: usize = 8;
 
 /// Fits the uploads at once, of `count` in all, into the limit of open files, which is raised as far as this process may. Says
 /// the limit if it allows fewer than were asked for by number.
@@ -19,11 +19,18 @@ pub(crate) fn fit(options: UploaderOptions, count: usize) -> (UploaderOptions, O
         Parallel::Fixed(parallel) => parallel,
         _ => options.most_parallel,
     };
-    let (parts, spare) = match options.parts {
-        Parts::Fixed(parts) => (parts, 0),
-        _ => (1, SPARE),
+    let parts = match options.parts {
+        Parts::Fixed(parts) => parts,
+        _ => 1,
     };
-    let needed = RESERVED + EACH * (uploads.min(count) * parts + spare) as u64;
+    let files = uploads.min(count);
+    // Where one of the two numbers is found, uploads and parts share the connections.
+    let connections = match (options.parallel, options.parts) {
+        (Parallel::Fixed(_), Parts::Fixed(parts)) => files * parts,
+        (_, Parts::Fixed(parts)) => (files * parts).min(uploads.max(parts)),
+        _ => (files * OF_ONE).min(uploads.max(OF_ONE)),
+    };
+    let needed = RESERVED + EACH * connections as u64;
     let Some(limit) = limit(needed).filter(|limit| *limit < needed) else {
         return (options, None);
     };

@@ -1,6 +1,6 @@
-//! [`Finder`]: how many uploads at once are worth it.
+//! [`Finder`]: how many connections at once are worth it.
 
-/// How many uploads run at once before anything is known.
+/// How many connections there are before anything is known.
 pub(super) const AT_FIRST: usize = 4;
 /// How many more there are when more are tried.
 const STEP: usize = 2;
@@ -21,7 +21,7 @@ pub(super) struct Goodput {
     pub(super) small: bool,
 }
 
-/// Finds the number of uploads at once. No clock, no lock: the decisions alone.
+/// Finds the number of connections at once. No clock, no lock: the decisions alone.
 #[derive(Debug)]
 pub(super) struct Finder {
     limit: usize,
@@ -35,10 +35,11 @@ pub(super) struct Finder {
 }
 
 impl Finder {
-    pub(super) fn new(most: usize) -> Self {
+    /// Begins with `first`, and never comes to more than `most`.
+    pub(super) fn new(first: usize, most: usize) -> Self {
         Self {
-            limit: AT_FIRST.min(most),
-            most,
+            limit: first.clamp(1, most.max(1)),
+            most: most.max(1),
             before: None,
             raised_from: None,
             rest: 0,
@@ -83,8 +84,23 @@ impl Finder {
         self.limit = raised.min(self.most);
     }
 
-    pub(super) fn trouble(&mut self) -> usize {
-        self.limit = ((self.limit as f64 * AFTER_TROUBLE) as usize).max(1);
+    /// So many are worth a try, if there are not more already: what comes next is compared with what they bring.
+    pub(super) fn at_least(&mut self, wanted: usize) -> usize {
+        let wanted = wanted.min(self.most);
+        if wanted > self.limit {
+            self.limit = wanted;
+            self.before = None;
+            self.raised_from = None;
+            self.rest = 0;
+        }
+        self.limit
+    }
+
+    /// What was too much are the `running` ones, not those that might have been: a number that nobody came up to is not
+    /// what is taken from.
+    pub(super) fn trouble(&mut self, running: usize) -> usize {
+        let had = self.limit.min(running.max(AT_FIRST));
+        self.limit = ((had as f64 * AFTER_TROUBLE) as usize).max(1);
         self.before = None;
         self.raised_from = None;
         self.rest = REST_AFTER_TROUBLE;
@@ -114,7 +130,7 @@ mod tests {
 
     #[test]
     fn a_link_of_ten_connections_gets_ten_and_no_more_than_twelve_for_a_moment() {
-        let mut finder = Finder::new(32);
+        let mut finder = Finder::new(AT_FIRST, 32);
         let mut seen = Vec::new();
         for _ in 0..8 {
             let through = (finder.limit as f64).min(10.0) * 20.0 * MIB;
@@ -125,7 +141,7 @@ mod tests {
 
     #[test]
     fn small_files_over_a_long_way_double_up_to_the_most() {
-        let mut finder = Finder::new(32);
+        let mut finder = Finder::new(AT_FIRST, 32);
         let seen: Vec<_> = (0..4)
             .map(|_| {
                 let per_second = finder.limit as f64 * 10.0;
@@ -137,7 +153,7 @@ mod tests {
 
     #[test]
     fn after_a_rest_more_is_tried_again() {
-        let mut finder = Finder::new(32);
+        let mut finder = Finder::new(AT_FIRST, 32);
         let limits: Vec<_> = (0..=REST + 1)
             .map(|_| finder.window(bytes(MIB), true))
             .collect();
@@ -147,16 +163,38 @@ mod tests {
 
     #[test]
     fn trouble_takes_a_third_and_never_the_last_one() {
-        let mut finder = Finder::new(32);
+        let mut finder = Finder::new(AT_FIRST, 32);
         finder.limit = 32;
-        let limits: Vec<_> = (0..12).map(|_| finder.trouble()).collect();
+        let limits: Vec<_> = (0..12).map(|_| finder.trouble(32)).collect();
         assert_eq!(limits[..4], [22, 15, 10, 7]);
         assert_eq!(limits.last(), Some(&1));
     }
 
     #[test]
+    fn trouble_takes_a_third_of_those_that_run() {
+        let mut finder = Finder::new(12, 32);
+        assert_eq!(finder.trouble(8), 5);
+        let mut finder = Finder::new(AT_FIRST, 32);
+        assert_eq!(finder.trouble(1), 2, "one alone tells little of others");
+    }
+
+    #[test]
+    fn a_number_that_is_worth_a_try_is_begun_with_and_gone_on_from() {
+        let mut finder = Finder::new(AT_FIRST, 32);
+        assert_eq!(finder.at_least(8), 8);
+        assert_eq!(finder.at_least(6), 8, "more already");
+        assert_eq!(finder.window(bytes(8.0 * MIB), true), 10);
+        assert_eq!(
+            finder.window(bytes(8.1 * MIB), true),
+            8,
+            "it brought nothing"
+        );
+        assert_eq!(finder.at_least(100), 32);
+    }
+
+    #[test]
     fn places_that_nobody_takes_are_no_reason_for_more() {
-        let mut finder = Finder::new(32);
+        let mut finder = Finder::new(AT_FIRST, 32);
         for rate in 1..10 {
             assert_eq!(finder.window(bytes(f64::from(rate) * MIB), false), AT_FIRST);
         }

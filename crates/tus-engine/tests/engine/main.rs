@@ -5,6 +5,11 @@
     reason = "a test that cannot go on says so by failing"
 )]
 
+mod answers;
+mod connections;
+mod far;
+mod speed;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

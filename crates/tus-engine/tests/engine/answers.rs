@@ -1,10 +1,5 @@
 //! What servers answer, said by a transport in their name: what one upload learns, and what all of them heed.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says so by failing"
-)]
-
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
