@@ -35,4 +35,5 @@ mod settings;
 mod state;
 mod tus_js;
 mod wait;
+mod warm;
 mod world;

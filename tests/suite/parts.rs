@@ -246,3 +246,30 @@ async fn a_server_that_joins_nothing_gets_the_file_over_one_connection_and_that_
     assert_eq!(ended.events("parts-not-offered").len(), 1);
     assert_eq!((sink.counters().posts, sink.counters().patches), (1, 1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_in_trouble_loses_nothing_of_eight_parts() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let source = world.random_file("a.mov", 48 * MIB + 5);
+    let to_parts = |status: u16| {
+        let status = http::StatusCode::from_u16(status).unwrap();
+        let retry_after = None;
+        FaultRule::new(Fault::Status {
+            status,
+            retry_after,
+        })
+        .on(FaultTarget::Upload)
+        .method(http::Method::PATCH)
+    };
+    emulator.faults().add(to_parts(429).skip(3).times(4));
+    emulator.faults().add(to_parts(503).skip(12).times(2));
+    let mut put = world.put_to(&emulator.tus_url(), &source);
+    put.args(["--parts", "8", "--chunk-size", "1MiB"]);
+    let ended = run(put).await.expect(0);
+    assert_joined(&emulator, &ended, &source).await;
+    assert!(ended.events("retry").len() >= 2);
+    let requests = emulator.requests();
+    let faults = requests.iter().filter(|it| it.fault.is_some()).count();
+    assert_eq!(faults, 6);
+}

@@ -26,7 +26,7 @@ pub use http_source::HttpSource;
 pub use ingest::Ingest;
 pub use job::{Job, JobError, JobResult, Uploaded, media_id};
 pub use preflight::{SourceError, SourceFacts, check_source};
-pub use scan::{Found, FoundFile, LeftOut, Selection, find, is_video_name};
+pub use scan::{Found, FoundFile, LeftOut, Selection, find, find_and_tell, is_video_name};
 pub use service::{CloudflareStream, MEDIA_ID};
 pub use settings::{Deletion, SettingsError, VideoSettings};
 pub use target::{Target, TargetError};

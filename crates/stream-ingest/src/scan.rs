@@ -146,15 +146,31 @@ impl Found {
 /// was named is.
 #[must_use]
 pub fn find(named: &[PathBuf], selection: &Selection) -> Found {
+    find_and_tell(named, selection, || {})
+}
+
+/// As [`find`], and calls `on_first` as soon as there is a file to take, while the rest is still being looked for.
+#[must_use]
+pub fn find_and_tell(named: &[PathBuf], selection: &Selection, on_first: impl FnOnce()) -> Found {
     let mut found = Found::default();
+    let mut on_first = Some(on_first);
+    let mut taken = |found: &mut Found, file| {
+        found.files.push(file);
+        if let Some(tell) = on_first.take() {
+            tell();
+        }
+    };
     for path in named {
         match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => search(path, selection, &mut found),
-            Ok(metadata) => found.files.push(FoundFile {
-                path: path.clone(),
-                bytes: metadata.len(),
-                in_folder: false,
-            }),
+            Ok(metadata) if metadata.is_dir() => search(path, selection, &mut found, &mut taken),
+            Ok(metadata) => {
+                let file = FoundFile {
+                    path: path.clone(),
+                    bytes: metadata.len(),
+                    in_folder: false,
+                };
+                taken(&mut found, file);
+            }
             Err(error) => found.errors.push((path.clone(), error)),
         }
     }
@@ -171,7 +187,12 @@ pub fn find(named: &[PathBuf], selection: &Selection) -> Found {
     found
 }
 
-fn search(folder: &Path, selection: &Selection, found: &mut Found) {
+fn search(
+    folder: &Path,
+    selection: &Selection,
+    found: &mut Found,
+    taken: &mut impl FnMut(&mut Found, FoundFile),
+) {
     let mut walk = WalkDir::new(folder).sort_by_file_name().into_iter();
     while let Some(entry) = walk.next() {
         let entry = match entry {
@@ -195,11 +216,14 @@ fn search(folder: &Path, selection: &Selection, found: &mut Found) {
             let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
             match selection.reason_against(below, bytes) {
                 Some(reason) => found.leave_out(reason),
-                None => found.files.push(FoundFile {
-                    path: entry.into_path(),
-                    bytes,
-                    in_folder: true,
-                }),
+                None => {
+                    let file = FoundFile {
+                        path: entry.into_path(),
+                        bytes,
+                        in_folder: true,
+                    };
+                    taken(found, file);
+                }
             }
         } else if !entry.file_type().is_dir() {
             found.leave_out(LeftOut::NotAFile);
@@ -258,6 +282,30 @@ mod tests {
         let found = find(&named, &Selection::default());
         assert_eq!(names(&found, dir.path()), ["raw.bin", "a.mp4"]);
         assert_eq!(found.left_out[&LeftOut::Repeated], 1);
+    }
+
+    #[test]
+    fn the_first_file_is_told_once_and_while_others_are_still_being_looked_for() {
+        let dir = folder(&["a/notes.txt", "b/first.mp4", "c/second.mp4", "d/notes.txt"]);
+        let mut told = 0;
+        let late = dir.path().join("d/late.mp4");
+        let found = find_and_tell(&[dir.path().to_owned()], &Selection::default(), || {
+            told += 1;
+            std::fs::write(&late, "late").unwrap();
+        });
+        let expected = ["b/first.mp4", "c/second.mp4", "d/late.mp4"];
+        assert_eq!(
+            (told, names(&found, dir.path())),
+            (1, expected.map(String::from).to_vec())
+        );
+    }
+
+    #[test]
+    fn where_nothing_is_to_be_taken_nothing_is_told() {
+        let dir = folder(&["notes.txt"]);
+        let named = [dir.path().to_owned(), dir.path().join("no.mp4")];
+        let found = find_and_tell(&named, &Selection::default(), || panic!("there is no file"));
+        assert!(found.files.is_empty());
     }
 
     #[test]

@@ -49,6 +49,7 @@ mod service;
 mod source;
 mod task;
 mod uploader;
+mod warm;
 mod wire;
 
 pub use buffer::{BUFFER_BYTES, Buffer, BufferPool};

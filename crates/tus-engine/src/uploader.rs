@@ -40,8 +40,8 @@ pub(crate) struct Shared {
     pub(crate) journal: Option<Journal>,
     pub(crate) options: UploaderOptions,
     pub(crate) permits: Permits,
-    pub(crate) capabilities: Capabilities,
-    pub(crate) measurements: Measurements,
+    pub(crate) capabilities: Arc<Capabilities>,
+    pub(crate) measurements: Arc<Measurements>,
 }
 
 impl Uploader {
@@ -55,6 +55,8 @@ impl Uploader {
             credentials: Vec::new(),
             store: None,
             options: UploaderOptions::default(),
+            capabilities: Arc::default(),
+            measurements: Arc::default(),
         }
     }
 
@@ -154,7 +156,10 @@ impl Shared {
         *request.uri_mut() = creation_url.uri().clone();
         self.attach_credentials(&mut request);
         let asked = Instant::now();
-        let answer = self.transport.send(request).await.ok()?;
+        let answer = self.transport.send(request).await;
+        let answer = answer
+            .inspect_err(|error| tracing::debug!(%error, "what the server offers is not known"))
+            .ok()?;
         let measured = self.measurements.of(creation_url);
         measured.answered(asked.elapsed());
         let (head, body) = answer.into_parts();
@@ -200,6 +205,8 @@ pub struct UploaderBuilder {
     credentials: Vec<Credentials>,
     store: Option<Box<dyn ResumeStore>>,
     options: UploaderOptions,
+    capabilities: Arc<Capabilities>,
+    measurements: Arc<Measurements>,
 }
 
 impl UploaderBuilder {
@@ -241,25 +248,28 @@ impl UploaderBuilder {
     ///
     /// # Errors
     /// When the system gives no thread for the store.
-    pub fn build(self) -> std::io::Result<Uploader> {
+    pub fn build(mut self) -> std::io::Result<Uploader> {
         let sink = Arc::clone(&self.sink);
         let start = |store| Journal::start(store, self.options.commit_interval, sink);
-        let journal = self.store.map(start).transpose()?;
-        let permits = Permits::new(&self.options);
-        let shared = Shared {
-            transport: self.transport,
-            service: self.service,
-            sink: self.sink,
-            credentials: self.credentials,
-            journal,
-            options: self.options,
-            permits,
-            capabilities: Capabilities::default(),
-            measurements: Measurements::default(),
-        };
+        let journal = self.store.take().map(start).transpose()?;
+        let shared = self.shared(journal);
         Ok(Uploader {
             shared: Arc::new(shared),
         })
+    }
+
+    pub(crate) fn shared(&self, journal: Option<Journal>) -> Shared {
+        Shared {
+            transport: Arc::clone(&self.transport),
+            service: Arc::clone(&self.service),
+            sink: Arc::clone(&self.sink),
+            credentials: self.credentials.clone(),
+            journal,
+            options: self.options.clone(),
+            permits: Permits::new(&self.options),
+            capabilities: Arc::clone(&self.capabilities),
+            measurements: Arc::clone(&self.measurements),
+        }
     }
 }
 

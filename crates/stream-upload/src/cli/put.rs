@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use http_transport::{Protocol, ReqwestTransport, Transport};
 use resume_store::{SledStore, StoreError};
+use stream_api::StreamClient;
 use stream_ingest::{Found, FoundFile, Ingest, Job, WaitSink};
 use tokio::sync::Notify;
-use tus_engine::{EventSink, Parts, Uploader};
+use tus_engine::{EventSink, Parts, Uploader, UploaderBuilder};
 
 use super::args::PutArgs;
 use super::bandwidth::BandwidthPlan;
@@ -35,8 +36,13 @@ pub(crate) fn run(mut args: PutArgs, console: &Console) -> Result<Code, CliError
         return form::run(form, console);
     }
     let plan = PutPlan::new(args)?;
-    let found = stream_ingest::find(&plan.sources, &plan.selection);
-    let workers = if found.files.len() > 1 { WORKERS } else { 1 };
+    // Files are there at once. Folders are searched while a connection is opened.
+    let has_folders = plan.sources.iter().any(|source| source.is_dir());
+    let found = (!has_folders).then(|| stream_ingest::find(&plan.sources, &plan.selection));
+    let workers = match &found {
+        Some(found) if found.files.len() <= 1 => 1,
+        _ => WORKERS,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers)
         .enable_all()
@@ -49,7 +55,17 @@ pub(crate) fn run(mut args: PutArgs, console: &Console) -> Result<Code, CliError
     result
 }
 
-async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, CliError> {
+async fn put(plan: PutPlan, found: Option<Found>, console: &Console) -> Result<Code, CliError> {
+    let transport = transport(&plan)?;
+    let mut door = match &plan.place {
+        #[cfg(feature = "emulator")]
+        Place::Local(_) => None,
+        Place::Remote(remote) => Some(door(remote, &transport)?),
+    };
+    let found = match found {
+        Some(found) => found,
+        None => search(&plan, door.as_ref()).await?,
+    };
     let count = found.files.len() + usize::from(plan.stdin.is_some());
     if plan.key.is_some() && count > 1 {
         return Err(CliError::usage(
@@ -107,25 +123,14 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
     let store = open_store(&plan.state_dir)?;
     let order = Order::of(&store);
     let (remote, running) = open(plan.place).await?;
-    let mut transport = ReqwestTransport::builder(Protocol::Http1)
-        .user_agent(concat!("stream-upload/", env!("CARGO_PKG_VERSION")))
-        .deadlines(options.deadlines);
-    if let Some(pem) = plan.authorities {
-        transport = transport.add_root_pem(pem);
-    }
-    let transport = transport
-        .build()
-        .map_err(|error| CliError::new(Code::Network, error.to_string()))?;
-    let transport: Arc<dyn Transport> = Arc::new(transport);
-    let account = remote.account(&transport)?;
-    let mut builder = Uploader::builder(transport)
-        .service(remote.service(account.clone()))
+    let Door { builder, account } = match door.take() {
+        Some(door) => door,
+        None => self::door(&remote, &transport)?,
+    };
+    let builder = builder
         .events(Arc::clone(&renderer) as Arc<dyn EventSink>)
         .store(store)
         .options(options);
-    if let Some(credentials) = remote.credentials {
-        builder = builder.credentials(credentials);
-    }
     let uploader = builder.build().map_err(|error| {
         CliError::new(Code::Local, format!("cannot keep resume state: {error}"))
     })?;
@@ -182,6 +187,61 @@ async fn put(plan: PutPlan, found: Found, console: &Console) -> Result<Code, Cli
         _ if not_begun > 0 && succeeded > 0 => Ok(Code::Some),
         _ => Ok(overall(succeeded, &failed)),
     }
+}
+
+fn transport(plan: &PutPlan) -> Result<Arc<dyn Transport>, CliError> {
+    let mut transport = ReqwestTransport::builder(Protocol::Http1)
+        .user_agent(concat!("stream-upload/", env!("CARGO_PKG_VERSION")))
+        .deadlines(plan.options.deadlines);
+    if let Some(pem) = &plan.authorities {
+        transport = transport.add_root_pem(pem.clone());
+    }
+    let transport = transport
+        .build()
+        .map_err(|error| CliError::new(Code::Network, error.to_string()))?;
+    Ok(Arc::new(transport))
+}
+
+/// The way to a server, before anything is known of what is to be sent.
+struct Door {
+    builder: UploaderBuilder,
+    account: Option<StreamClient>,
+}
+
+fn door(remote: &Remote, transport: &Arc<dyn Transport>) -> Result<Door, CliError> {
+    let account = remote.account(transport)?;
+    let mut builder =
+        Uploader::builder(Arc::clone(transport)).service(remote.service(account.clone()));
+    if let Some(credentials) = &remote.credentials {
+        builder = builder.credentials(credentials.clone());
+    }
+    Ok(Door { builder, account })
+}
+
+/// Looks for the files, and opens a connection as soon as there is one to send, so that the first creation does not wait for it.
+async fn search(plan: &PutPlan, door: Option<&Door>) -> Result<Found, CliError> {
+    let (sources, selection) = (plan.sources.clone(), plan.selection.clone());
+    let (tell, first) = tokio::sync::oneshot::channel();
+    let searching = tokio::task::spawn_blocking(move || {
+        stream_ingest::find_and_tell(&sources, &selection, || {
+            // Nobody listens where no connection is wanted.
+            let _ = tell.send(());
+        })
+    });
+    // Of what takes one source, several may be found: then nothing is sent.
+    let takes_many =
+        !plan.place.is_one_time() && plan.key.is_none() && plan.settings.name.is_none();
+    if let (Some(door), Place::Remote(remote), true) = (door, &plan.place, takes_many) {
+        let warming = door.builder.warm(remote.target.url());
+        tokio::spawn(async move {
+            if first.await.is_ok() {
+                warming.await;
+            }
+        });
+    }
+    searching
+        .await
+        .map_err(|error| CliError::new(Code::Local, format!("cannot look for files: {error}")))
 }
 
 fn nothing_found(plan: &PutPlan, found: &Found) -> CliError {
