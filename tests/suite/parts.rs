@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use stream_emulator::{EmulatorHandle, Fault, FaultRule, FaultTarget};
-use test_support::{ChaosProxy, Process, fixtures};
+use test_support::{ChaosPlan, ChaosProxy, ConnectionFault, Direction, Process, fixtures};
 
 use crate::world::{Ended, MIB, PATIENCE, RESEND_BOUND, World, emulator, end, event, run};
 
@@ -272,4 +272,57 @@ async fn a_server_in_trouble_loses_nothing_of_eight_parts() {
     let requests = emulator.requests();
     let faults = requests.iter().filter(|it| it.fault.is_some()).count();
     assert_eq!(faults, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_in_parts_outlives_resets_lost_answers_and_failures_together() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let breaks = (2..=7).fold(ChaosPlan::seeded(7), |plan, number| {
+        let fault = ConnectionFault::Reset(Direction::Up, MIB..=6 * MIB);
+        plan.on(number, fault)
+    });
+    let proxy = ChaosProxy::builder(emulator.addr())
+        .plan(breaks)
+        .patience(PATIENCE)
+        .start()
+        .await
+        .unwrap();
+    let lost = FaultRule::new(Fault::LoseAnswer)
+        .on(FaultTarget::Upload)
+        .method(http::Method::PATCH);
+    let failed = FaultRule::new(Fault::Status {
+        status: http::StatusCode::BAD_GATEWAY,
+        retry_after: None,
+    })
+    .on(FaultTarget::Upload)
+    .method(http::Method::PATCH);
+    emulator.faults().add(lost.skip(9).times(2));
+    emulator.faults().add(failed.skip(15).times(2));
+    let sources: Vec<_> = (0..6_u64)
+        .map(|index| {
+            let size = if index % 3 == 0 { 24 * MIB } else { MIB / 2 };
+            world.random_file(&format!("shoot/{index}.mov"), size + index)
+        })
+        .collect();
+    let mut put = world.put_to(&proxy.url("/files/"), &world.path("shoot"));
+    put.args(["--parts", "4", "--checksum", "none"]);
+    let ended = run(put).await.expect(0);
+    let mut wanted: Vec<_> = sources
+        .iter()
+        .map(|source| fixtures::sha256_file(source).unwrap())
+        .collect();
+    let mut found = Vec::new();
+    for finished in ended.events("finished") {
+        let id = finished["media_id"].as_str().unwrap().to_owned();
+        found.push(emulator.sha256(&id).await.unwrap().unwrap());
+    }
+    wanted.sort();
+    found.sort();
+    assert_eq!(found, wanted);
+    assert_eq!(emulator.uploads().len(), 6, "no part is left behind");
+    assert!(
+        proxy.counters().bytes_up <= 2 * 50 * MIB,
+        "much was sent twice"
+    );
 }
