@@ -1,9 +1,14 @@
 //! How many connections are at work, seen from the server: within one source, and over all of them.
+//! The clock is the one of `far`, which stands still: a sleep is a time of day, and nothing is waited for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tus_engine::{BytesSource, Creation, NewUpload, UploadHandle, Uploader, UploaderOptions};
+use resume_store::MemoryStore;
+use tokio::time::sleep;
+use tus_engine::{
+    BytesSource, Creation, NewUpload, Termination, UploadHandle, Uploader, UploaderOptions,
+};
 
 use crate::far::{Far, Moment, Trouble, creation_url};
 
@@ -123,4 +128,46 @@ async fn parts_leave_the_turns_of_other_uploads_alone() {
     }
     first.join().await.unwrap();
     assert!(far.finished().contains(&large));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_gives_the_connections_of_all_parts_to_others_and_goes_on_where_they_stood() {
+    let far = Far::new(Duration::from_millis(50), 256 * KIB);
+    let options = UploaderOptions::default()
+        .with_parallel(1)
+        .with_parts(4)
+        .with_chunk_bytes(Some(256 * KIB));
+    let uploader = uploader(&far, options);
+    let large = content(16 * MIB);
+    let first = begin(&uploader, "a", &large);
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(far.under_way(), 4);
+    first.pause();
+    sleep(Duration::from_secs(3)).await;
+    assert_eq!(far.under_way(), 0, "paused");
+    let small = content(MIB / 2);
+    begin(&uploader, "b", &small).join().await.unwrap();
+    first.unpause();
+    first.join().await.unwrap();
+    let mut finished = far.finished();
+    finished.sort_by_key(Vec::len);
+    assert!(finished == [small, large], "every byte is in its place");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_terminated_upload_in_parts_leaves_nothing_behind_though_parts_waited_for_connections() {
+    let far = Far::new(Duration::from_millis(50), 256 * KIB);
+    let far = far.with_trouble(Duration::from_secs(3), Trouble::Status(429));
+    let options = UploaderOptions::default()
+        .with_parts(8)
+        .with_chunk_bytes(Some(256 * KIB));
+    let builder = Uploader::builder(Arc::new(far.clone()));
+    let builder = builder.options(options).store(MemoryStore::new());
+    let handle = begin(&builder.build().unwrap(), "a", &content(32 * MIB));
+    while far.end() < Duration::from_secs(6) {
+        sleep(Duration::from_secs(1)).await;
+    }
+    let ended = handle.terminate().await.unwrap();
+    assert_eq!(ended, Termination::Terminated);
+    assert_eq!(far.uploads(), 0);
 }

@@ -105,6 +105,16 @@ impl Far {
         self.course().last().map_or(Duration::ZERO, |it| it.at)
     }
 
+    /// How many bodies are under way now.
+    pub(crate) fn under_way(&self) -> usize {
+        self.state().under_way.len()
+    }
+
+    /// How many uploads there are, with parts.
+    pub(crate) fn uploads(&self) -> usize {
+        self.state().uploads.len()
+    }
+
     /// The bytes of all uploads that are no parts, in the order of their names.
     pub(crate) fn finished(&self) -> Vec<Vec<u8>> {
         let state = self.state();
