@@ -67,6 +67,12 @@ struct Finding {
     trouble_at: Option<Instant>,
 }
 
+impl Finding {
+    fn is_calm(&self) -> bool {
+        self.trouble_at.is_none_or(|at| at.elapsed() >= CALM)
+    }
+}
+
 impl Pace {
     fn new(of: &Paces) -> Self {
         let now = Instant::now();
@@ -118,12 +124,16 @@ impl Pace {
         connections.saturating_sub(self.running())
     }
 
+    /// Whether the server has been well for a while.
+    pub(crate) fn is_calm(&self) -> bool {
+        lock(&self.finding).is_calm()
+    }
+
     /// One upload alone wants so many connections, and there is a reason to believe that they pay. Where there are several, or
     /// the server has just asked for less, the number that was found stands.
     pub(crate) fn make_room(&self, connections: usize) {
         let mut finding = lock(&self.finding);
-        let calm = |at: Instant| at.elapsed() >= CALM;
-        if self.uploads() <= 1 && finding.trouble_at.is_none_or(calm) {
+        if self.uploads() <= 1 && finding.is_calm() {
             let limit = finding.finder.at_least(connections);
             self.set(limit);
         }

@@ -200,7 +200,7 @@ impl Task {
         }
         let bytes = sink.sent();
         let unlimited = self.shared.permits.bandwidth.rate().is_none();
-        let alone = was_alone && pace.uploads() <= 1;
+        let alone = was_alone && pace.uploads() <= 1 && pace.is_calm();
         if division.connections > 1 && alone && unlimited && bytes >= WORTH_DIVIDING_BYTES {
             self.measured()
                 .many_brought(bytes as f64 / begun.elapsed().as_secs_f64());
