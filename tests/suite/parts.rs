@@ -1,9 +1,10 @@
 //! One file over several connections: partial uploads, each resumed on its own, and a final one that joins them.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-use stream_emulator::{EmulatorHandle, Fault, FaultRule, FaultTarget};
+use stream_emulator::{EmulatorHandle, Fault, FaultRule, FaultTarget, RequestRecord};
 use test_support::{ChaosPlan, ChaosProxy, ConnectionFault, Direction, Process, fixtures};
 
 use crate::world::{Ended, MIB, PATIENCE, RESEND_BOUND, World, emulator, end, event, run};
@@ -122,8 +123,7 @@ async fn the_join_is_never_repeated_blindly_and_a_rerun_finds_its_parts() {
 }
 
 /// How many bodies of parts were under way at once, at most.
-fn most_at_once(emulator: &EmulatorHandle) -> usize {
-    let requests = emulator.requests();
+fn most_at_once(requests: &[RequestRecord]) -> usize {
     let patches: Vec<_> = requests
         .iter()
         .filter(|request| request.method == "PATCH")
@@ -149,7 +149,7 @@ async fn there_are_more_parts_than_connections_and_no_more_under_way_than_connec
     let requests = emulator.requests();
     let creations = requests.iter().filter(|it| it.method == "POST").count();
     assert_eq!(creations, 6, "five parts, and the whole");
-    assert!(most_at_once(&emulator) <= 2);
+    assert!(most_at_once(&requests) <= 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -325,4 +325,51 @@ async fn a_folder_in_parts_outlives_resets_lost_answers_and_failures_together() 
         proxy.counters().bytes_up <= 2 * 50 * MIB,
         "much was sent twice"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unasked_the_last_large_file_of_a_folder_has_the_connections_that_small_ones_left() {
+    let world = World::new();
+    let emulator = emulator().start().await.unwrap();
+    let proxy = ChaosProxy::builder(emulator.addr())
+        .delay(Duration::from_millis(30))
+        .rate_up(32 * MIB)
+        .patience(PATIENCE)
+        .start()
+        .await
+        .unwrap();
+    for index in 0..6_u64 {
+        world.random_file(&format!("shoot/{index}.mp4"), MIB + index);
+    }
+    let large = world.random_file("shoot/large.mov", 112 * MIB);
+    let put = world.put_to(&proxy.url("/files/"), &world.path("shoot"));
+    let ended = run(put).await.expect(0);
+    let finished = ended.events("finished");
+    assert_eq!(finished.len(), 7);
+    let source = |it: &&serde_json::Value| it["length"] == 112 * MIB;
+    let whole = finished.iter().find(source).unwrap();
+    let id = whole["media_id"].as_str().unwrap();
+    assert_eq!(
+        emulator.sha256(id).await.unwrap().unwrap(),
+        fixtures::sha256_file(&large).unwrap()
+    );
+    let requests = emulator.requests();
+    let created = |it: &&RequestRecord| {
+        it.method == "POST" && it.upload_length.is_some_and(|it| it < 2 * MIB)
+    };
+    let small: HashSet<_> = requests
+        .iter()
+        .filter(created)
+        .filter_map(|it| it.upload.as_deref())
+        .collect();
+    assert_eq!(small.len(), 6);
+    let is_small = |it: &&RequestRecord| it.upload.as_deref().is_some_and(|it| small.contains(it));
+    let ends = requests
+        .iter()
+        .filter(is_small)
+        .map(|it| it.began + it.took);
+    let small_until = ends.max().unwrap();
+    let alone = |it: &&RequestRecord| it.method == "PATCH" && it.began > small_until;
+    let alone: Vec<_> = requests.iter().filter(alone).cloned().collect();
+    assert!(most_at_once(&alone) >= 3, "{alone:?}");
 }
