@@ -8,8 +8,11 @@ use tus_core::UploadUrl;
 
 /// A way that is at least so long is worth more than one connection: below it, no usual window is full.
 pub(crate) const FAR: Duration = Duration::from_millis(20);
-/// Only sources of this size are divided unasked: 64 MiB.
-pub(crate) const WORTH_DIVIDING_BYTES: u64 = 64 * 1024 * 1024;
+/// Only sources of this size are divided unasked: 32 MiB. Several connections have gathered speed with it when one would still
+/// be at it.
+pub(crate) const WORTH_DIVIDING_BYTES: u64 = 32 * 1024 * 1024;
+/// Of so many bytes the beginning, when connections are slow, is no large share: 64 MiB.
+pub(crate) const TELLING_BYTES: u64 = 64 * 1024 * 1024;
 /// Connections of an upload that is divided unasked, at most: it has those that no other upload takes.
 pub(crate) const CONNECTIONS: usize = 8;
 /// What is under way on a connection that nothing holds back but the link, in bytes. The largest window that systems grant
@@ -76,9 +79,10 @@ impl Measured {
         figures.many = Some(mixed(figures.many, bytes_per_second));
     }
 
-    /// Whether it is known what one connection brings.
-    pub(crate) fn knows_one(&self) -> bool {
-        self.figures().one.is_some()
+    /// Whether it is known what several connections bring, and what one does is all that is missing to compare.
+    pub(crate) fn misses_one(&self) -> bool {
+        let figures = self.figures();
+        figures.many.is_some() && figures.one.is_none()
     }
 
     /// The chunk size to begin with.
@@ -136,8 +140,8 @@ mod tests {
 
     #[test]
     fn a_large_source_over_a_long_way_gets_eight_connections() {
-        assert_eq!(at(100).connections(64 * MIB), 8);
-        assert_eq!(at(100).connections(64 * MIB - 1), 1, "too small");
+        assert_eq!(at(100).connections(32 * MIB), 8);
+        assert_eq!(at(100).connections(32 * MIB - 1), 1, "too small");
         assert_eq!(at(1).connections(1024 * MIB), 1, "the server is near");
         assert_eq!(Measured::default().connections(1024 * MIB), 1);
     }
@@ -162,6 +166,19 @@ mod tests {
         let measured = at(100);
         measured.one_brought(200e6);
         assert_eq!(measured.connections(64 * MIB), 1);
+    }
+
+    #[test]
+    fn what_one_connection_brings_is_asked_for_once_it_is_known_what_several_do() {
+        let measured = at(100);
+        assert!(
+            !measured.misses_one(),
+            "the first one goes over all of them at once"
+        );
+        measured.many_brought(40e6);
+        assert!(measured.misses_one());
+        measured.one_brought(10e6);
+        assert!(!measured.misses_one());
     }
 
     #[test]

@@ -82,7 +82,7 @@ impl From<usize> for Parallel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Parts {
-    /// One, unless it is measured that more pay: the server joins partial uploads, the source has at least 64 MiB, the way is
+    /// One, unless it is measured that more pay: the server joins partial uploads, the source has at least 32 MiB, the way is
     /// 20 ms long or more, and one connection does not fill it. Then up to 8, of those that no other upload takes.
     #[default]
     Auto,

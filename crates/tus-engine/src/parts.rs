@@ -20,7 +20,7 @@ use crate::control::Wishes;
 use crate::drive::Driver;
 use crate::error::UploadError;
 use crate::event::Event;
-use crate::measured::{CONNECTIONS, Measured, WORTH_DIVIDING_BYTES};
+use crate::measured::{CONNECTIONS, Measured, TELLING_BYTES, WORTH_DIVIDING_BYTES};
 use crate::new_upload::Report;
 use crate::options::Parts;
 use crate::pace::{Lane, Lanes, Place};
@@ -126,7 +126,7 @@ impl Task {
         };
         let parts = begun.unwrap_or_else(|| parts_for(length, connections));
         let measured = self.shared.measurements.of(url);
-        let unknown = fixed.is_none() && !measured.knows_one();
+        let unknown = fixed.is_none() && measured.misses_one();
         let round_trip = measured.round_trip().filter(|_| unknown);
         (parts > 1).then_some(Division {
             parts,
@@ -201,7 +201,7 @@ impl Task {
         let bytes = sink.sent();
         let unlimited = self.shared.permits.bandwidth.rate().is_none();
         let alone = was_alone && pace.uploads() <= 1 && pace.is_calm();
-        if division.connections > 1 && alone && unlimited && bytes >= WORTH_DIVIDING_BYTES {
+        if division.connections > 1 && alone && unlimited && bytes >= TELLING_BYTES {
             self.measured()
                 .many_brought(bytes as f64 / begun.elapsed().as_secs_f64());
         }
