@@ -27,6 +27,10 @@ pub(crate) use turn::Turn;
 
 /// Goodput is taken together over so long a time.
 const WINDOW: Duration = Duration::from_secs(2);
+/// And over so many round trips as long as each step brings more: then new connections have gathered speed.
+const ROUND_TRIPS: u32 = 10;
+/// But over no less.
+const FIRST_WINDOW: Duration = Duration::from_secs(1);
 /// Small files tell sooner.
 const SHORT_WINDOW: Duration = Duration::from_millis(500);
 /// So long after trouble nobody has more connections than were found to do.
@@ -52,6 +56,8 @@ pub(crate) struct Pace {
     peak: AtomicUsize,
     bytes: AtomicU64,
     files: AtomicU64,
+    /// The shortest round trip, in milliseconds, if one is known.
+    round_trip: AtomicU64,
     began: Instant,
     /// When to look again, in milliseconds after `began`.
     look_at: AtomicU64,
@@ -92,6 +98,7 @@ impl Pace {
             peak: AtomicUsize::new(0),
             bytes: AtomicU64::new(0),
             files: AtomicU64::new(0),
+            round_trip: AtomicU64::new(u64::MAX),
             began: now,
             look_at: AtomicU64::new(millis(SHORT_WINDOW)),
             finding: Mutex::new(Finding {
@@ -151,6 +158,21 @@ impl Pace {
         self.look();
     }
 
+    /// How long the way is.
+    pub(crate) fn is_as_far_as(&self, round_trip: Duration) {
+        self.round_trip
+            .fetch_min(millis(round_trip), Ordering::Relaxed);
+    }
+
+    /// Over how long bytes are counted before they are compared.
+    fn window(&self, finder: &Finder) -> Duration {
+        match self.round_trip.load(Ordering::Relaxed) {
+            u64::MAX => WINDOW,
+            _ if !finder.is_growing() => WINDOW,
+            millis => (Duration::from_millis(millis) * ROUND_TRIPS).clamp(FIRST_WINDOW, WINDOW),
+        }
+    }
+
     /// The server asked for less, failed, or did not answer.
     pub(crate) fn trouble(&self) {
         let mut finding = lock(&self.finding);
@@ -179,11 +201,12 @@ impl Pace {
         let (bytes, files) = (&self.bytes, self.files.load(Ordering::Relaxed));
         let limit = self.connections.load(Ordering::Relaxed);
         let small = files >= 2 * limit as u64;
-        if elapsed < SHORT_WINDOW || (elapsed < WINDOW && !small) {
+        let window = self.window(&finding.finder);
+        if elapsed < SHORT_WINDOW || (elapsed < window && !small) {
             let next = if elapsed < SHORT_WINDOW {
                 SHORT_WINDOW - elapsed
             } else {
-                (WINDOW - elapsed).min(SHORT_WINDOW / 5)
+                (window - elapsed).min(SHORT_WINDOW / 5)
             };
             self.look_at
                 .store(millis(now - self.began + next), Ordering::Relaxed);
@@ -321,6 +344,28 @@ mod tests {
             .collect();
         futures_util::future::join_all(workers).await;
         assert!(pace.limit().now() >= 16, "{:?}", pace.limit());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn over_a_hundred_milliseconds_ten_connections_are_found_in_three_seconds() {
+        let pace = auto();
+        pace.is_as_far_as(Duration::from_millis(100));
+        let begun = Instant::now();
+        let worker = |pace: Arc<Pace>| async move {
+            while begun.elapsed() < Duration::from_millis(3_200) {
+                let turn = pace.turn().await;
+                for _ in 0..10 {
+                    tokio::time::sleep(Duration::from_millis(50)).await; // the link's pace
+                    pace.sent(1024 * 1024);
+                }
+                drop(turn);
+            }
+        };
+        let workers: Vec<_> = (0..32)
+            .map(|_| tokio::spawn(worker(Arc::clone(&pace))))
+            .collect();
+        futures_util::future::join_all(workers).await;
+        assert!(pace.limit().now() >= 10, "{:?}", pace.limit());
     }
 
     #[tokio::test(start_paused = true)]

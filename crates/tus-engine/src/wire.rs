@@ -144,6 +144,9 @@ impl Driver {
         let answer = self.shared.transport.send(request).await;
         if asks && answer.is_ok() {
             self.measured.answered(began.elapsed());
+            if let Some(round_trip) = self.measured.round_trip() {
+                self.pace.is_as_far_as(round_trip);
+            }
         }
         answer
     }

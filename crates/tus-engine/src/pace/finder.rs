@@ -32,6 +32,8 @@ pub(super) struct Finder {
     raised_from: Option<usize>,
     /// Windows to wait for before the next step.
     rest: u32,
+    /// A step has brought nothing, or there was trouble: about so many it is.
+    has_settled: bool,
 }
 
 impl Finder {
@@ -43,7 +45,13 @@ impl Finder {
             before: None,
             raised_from: None,
             rest: 0,
+            has_settled: false,
         }
+    }
+
+    /// Whether each step has brought more until now.
+    pub(super) fn is_growing(&self) -> bool {
+        !self.has_settled
     }
 
     /// What follows from what a window brought. `is_full`: as many ran as may.
@@ -68,6 +76,7 @@ impl Finder {
                 // The last step brought nothing.
                 self.limit = self.raised_from.take().unwrap_or(self.limit);
                 self.rest = REST;
+                self.has_settled = true;
             }
             _ => self.raise(seen.small),
         }
@@ -104,6 +113,7 @@ impl Finder {
         self.before = None;
         self.raised_from = None;
         self.rest = REST_AFTER_TROUBLE;
+        self.has_settled = true;
         self.limit
     }
 }
