@@ -6,6 +6,9 @@ pub(super) const AT_FIRST: usize = 4;
 const STEP: usize = 2;
 /// Growth below it is chance.
 const GROWTH: f64 = 1.05;
+/// A step that pays brings at least such a share of what as many connections had brought before: the last ones on a link that is
+/// full bring only what others leave between two files.
+const STEP_SHARE: f64 = 1.0 / 3.0;
 /// What is left of the number after trouble.
 const AFTER_TROUBLE: f64 = 0.7;
 /// Windows without a try after one that brought nothing: 20 s.
@@ -72,7 +75,7 @@ impl Finder {
         }
         let comparable = before.filter(|before| before.small == seen.small);
         match comparable {
-            Some(before) if seen.per_second < before.per_second * GROWTH => {
+            Some(before) if seen.per_second < before.per_second * self.wanted(seen.small) => {
                 // The last step brought nothing.
                 self.limit = self.raised_from.take().unwrap_or(self.limit);
                 self.rest = REST;
@@ -81,6 +84,18 @@ impl Finder {
             _ => self.raise(seen.small),
         }
         self.limit
+    }
+
+    /// How many times as much as before makes the last step one that has paid. Small files wait rather than fill a link, and
+    /// more of them cost next to nothing.
+    fn wanted(&self, small: bool) -> f64 {
+        match self.raised_from {
+            Some(from) if !small => {
+                let step = (self.limit - from) as f64 / from as f64;
+                GROWTH.max(1.0 + step * STEP_SHARE)
+            }
+            _ => GROWTH,
+        }
     }
 
     fn raise(&mut self, small: bool) {
@@ -147,6 +162,18 @@ mod tests {
             seen.push(finder.window(bytes(through), true));
         }
         assert_eq!(seen, [6, 8, 10, 12, 10, 10, 10, 10]);
+    }
+
+    #[test]
+    fn connections_that_only_fill_the_pauses_of_others_are_taken_back() {
+        let mut finder = Finder::new(AT_FIRST, 32);
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            // Ten fill the link but for their pauses, 6 % of the time.
+            let through = (finder.limit as f64 * 0.094).min(0.94 + finder.limit as f64 * 0.001);
+            seen.push(finder.window(bytes(through * 50.0 * MIB), true));
+        }
+        assert_eq!(seen, [6, 8, 10, 12, 10, 10]);
     }
 
     #[test]
