@@ -189,7 +189,7 @@ impl<S: Read + Write> Connection<'_, S> {
     /// be a reset, which may overtake the answer.
     fn linger(&mut self) {
         if self.socket.shutdown(Shutdown::Write).is_ok() {
-            while matches!(self.stream.read(&mut self.buffer), Ok(1..)) {}
+            while matches!(self.stream.read(self.buffer), Ok(1..)) {}
         }
     }
 
