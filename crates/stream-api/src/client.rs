@@ -23,12 +23,13 @@ use crate::envelope::Envelope;
 use crate::error::Error;
 use crate::lenient;
 use crate::multipart::Form;
+use crate::patience::{Patience, Repeat};
 use crate::rate::{RateLimit, retry_after};
 
 /// Where Cloudflare's own API is.
 pub const CLOUDFLARE: &str = "https://api.cloudflare.com/client/v4";
 
-/// The operations of one account. Cheap to clone. It never repeats a request by itself.
+/// The operations of one account. Cheap to clone. It repeats a request only if it is given [patience](Self::with_patience).
 #[derive(Clone)]
 pub struct StreamClient {
     transport: Arc<dyn Transport>,
@@ -36,6 +37,7 @@ pub struct StreamClient {
     origin: Origin,
     account: String,
     credentials: Credentials,
+    patience: Option<Arc<dyn Patience>>,
 }
 
 impl StreamClient {
@@ -63,7 +65,23 @@ impl StreamClient {
             origin,
             account,
             credentials,
+            patience: None,
         })
+    }
+
+    /// Sends requests again that failed, as long as `patience` wants to: those that were refused with 429 or never left; and
+    /// where doing it twice [leaves what doing it once leaves](crate::Endpoint::is_repeatable), those without an answer, with
+    /// 408 and with 5xx. Default: nothing is sent twice.
+    #[must_use]
+    pub fn with_patience(self, patience: Arc<dyn Patience>) -> Self {
+        Self {
+            patience: Some(patience),
+            ..self
+        }
+    }
+
+    pub(crate) fn patience(&self) -> Option<&dyn Patience> {
+        self.patience.as_deref()
     }
 
     /// The account id.
@@ -95,12 +113,19 @@ impl StreamClient {
         body: Option<&Value>,
     ) -> Result<Envelope<T>, Error> {
         let body = body.map(ToString::to_string);
-        let request = self.request(op, parameters, query, body.map(Payload::Json))?;
-        let (head, bytes) = self.send(request).await?;
-        read(op, &head, &bytes)
+        let mut repeat = Repeat::new(self, op);
+        loop {
+            let payload = body.clone().map(Payload::Json);
+            let request = self.request(op, parameters, query, payload)?;
+            match self.send(request).await {
+                Ok((head, bytes)) => return read(op, &head, &bytes),
+                Err(error) if repeat.is_done_by(&error) => return Ok(nothing()),
+                Err(error) => repeat.after(error).await?,
+            }
+        }
     }
 
-    /// As [`call`](Self::call), for what carries a form.
+    /// As [`call`](Self::call), for what carries a form. It is sent once: [`call_form_by`](Self::call_form_by) can make it anew.
     ///
     /// # Errors
     /// [`Error`]: also when the envelope says that the operation did not succeed.
@@ -115,13 +140,44 @@ impl StreamClient {
         read(op, &head, &bytes)
     }
 
+    /// As [`call_form`](Self::call_form), with a form that `make` makes anew for each attempt, so that it is sent again as
+    /// other requests are.
+    ///
+    /// # Errors
+    /// [`Error`]: also that of `make`, and when the envelope says that the operation did not succeed.
+    pub async fn call_form_by<T: DeserializeOwned, F>(
+        &self,
+        op: Op,
+        parameters: &[&str],
+        make: impl Fn() -> F,
+    ) -> Result<Envelope<T>, Error>
+    where
+        F: Future<Output = Result<Form, Error>>,
+    {
+        let mut repeat = Repeat::new(self, op);
+        loop {
+            let form = make().await?;
+            let request = self.request(op, parameters, &[], Some(Payload::Form(form)))?;
+            match self.send(request).await {
+                Ok((head, bytes)) => return read(op, &head, &bytes),
+                Err(error) => repeat.after(error).await?,
+            }
+        }
+    }
+
     /// As [`call`](Self::call), for what answers a text instead of an envelope.
     ///
     /// # Errors
     /// [`Error`]: also when the text is not UTF-8.
     pub async fn call_text(&self, op: Op, parameters: &[&str]) -> Result<String, Error> {
-        let request = self.request(op, parameters, &[], None)?;
-        let (_, bytes) = self.send(request).await?;
+        let mut repeat = Repeat::new(self, op);
+        let bytes = loop {
+            let request = self.request(op, parameters, &[], None)?;
+            match self.send(request).await {
+                Ok((_, bytes)) => break bytes,
+                Err(error) => repeat.after(error).await?,
+            }
+        };
         String::from_utf8(bytes.into()).map_err(|source| Error::Decode {
             operation: op.endpoint().id,
             source: serde::de::Error::custom(source),
@@ -257,11 +313,7 @@ pub(crate) async fn accept(answer: http::Response<Body>) -> Result<(Parts, Bytes
 fn read<T: DeserializeOwned>(op: Op, head: &Parts, bytes: &[u8]) -> Result<Envelope<T>, Error> {
     let operation = op.endpoint().id;
     if bytes.is_empty() {
-        return Ok(Envelope {
-            success: true,
-            result: None,
-            ..Envelope::error(0, "")
-        });
+        return Ok(nothing());
     }
     let envelope: Envelope<Value> =
         serde_json::from_slice(bytes).map_err(|source| Error::Decode { operation, source })?;
@@ -281,6 +333,15 @@ fn read<T: DeserializeOwned>(op: Op, head: &Parts, bytes: &[u8]) -> Result<Envel
         result,
         other: envelope.other,
     })
+}
+
+/// The envelope of a success that says nothing.
+fn nothing<T>() -> Envelope<T> {
+    Envelope {
+        success: true,
+        result: None,
+        ..Envelope::error(0, "")
+    }
 }
 
 fn refused(status: StatusCode, headers: &HeaderMap, envelope: Option<Envelope<Value>>) -> Error {

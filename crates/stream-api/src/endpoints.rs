@@ -130,6 +130,19 @@ pub fn by_id(id: &str) -> Option<&'static Endpoint> {
 }
 
 impl Endpoint {
+    /// Whether doing it twice leaves what doing it once leaves, so that a request whose answer was lost may be sent again.
+    #[must_use]
+    pub fn is_repeatable(&self) -> bool {
+        match self.method {
+            Method::POST => matches!(
+                self.op,
+                Op::VideosEdit | Op::TokenCreate | Op::DownloadsCreate | Op::DownloadsCreateType
+            ),
+            // Deletions, edits, and what is put in the place of what was there.
+            _ => true,
+        }
+    }
+
     /// The names of the path's parameters, in order, the account first.
     pub fn parameters(&self) -> impl Iterator<Item = &'static str> {
         let names = self.path.split('/').filter(|it| is_parameter(it));
@@ -262,6 +275,17 @@ mod tests {
         }
         for row in UPLOAD_TABLE {
             assert_eq!(row.op.endpoint().id, row.id);
+        }
+    }
+
+    #[test]
+    fn nothing_that_makes_a_new_thing_is_repeatable() {
+        for row in TABLE {
+            let makes = row.id.ends_with(".create") || row.id.contains(".create_");
+            // A token is nothing that is kept, and a download is there once.
+            let is_kept = !row.id.starts_with("token.") && !row.id.starts_with("downloads.");
+            assert!(!(row.is_repeatable() && makes && is_kept), "{}", row.id);
+            assert!(row.is_repeatable() || row.method == Method::POST, "{}", row.id);
         }
     }
 

@@ -17,6 +17,7 @@ use crate::op::storage::StorageUsage;
 use crate::op::tokens::{SignedToken, TokenRequest};
 use crate::op::tus_upload::{NewTusUpload, TusUpload};
 use crate::op::videos::Video;
+use crate::patience::Repeat;
 use crate::secret::Secret;
 
 impl StreamClient {
@@ -54,9 +55,15 @@ impl StreamClient {
     pub async fn create_tus_upload(&self, upload: &NewTusUpload) -> Result<TusUpload, Error> {
         upload.check(SystemTime::now())?;
         let op = Op::VideosCreateTus;
-        let mut request = self.request(op, &[], &upload.query(), None)?;
-        request.headers_mut().extend(upload.headers()?);
-        let (head, _) = self.send(request).await?;
+        let mut repeat = Repeat::new(self, op);
+        let head = loop {
+            let mut request = self.request(op, &[], &upload.query(), None)?;
+            request.headers_mut().extend(upload.headers()?);
+            match self.send(request).await {
+                Ok((head, _)) => break head,
+                Err(error) => repeat.after(error).await?,
+            }
+        };
         TusUpload::of(&self.tus_creation_url(), &head.headers).ok_or_else(|| missing(op))
     }
 
