@@ -80,6 +80,15 @@ impl StreamClient {
         }
     }
 
+    /// The same client without [patience](Self::with_patience), for whoever asks again by himself.
+    #[must_use]
+    pub fn without_patience(&self) -> Self {
+        Self {
+            patience: None,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn patience(&self) -> Option<&dyn Patience> {
         self.patience.as_deref()
     }

@@ -133,7 +133,7 @@ where
                 seen(&video);
                 (last, trouble) = (Some(video), None);
             }
-            Err(error) if passes(&error) => {
+            Err(error) if error.may_pass() => {
                 longer = asked_to_wait(&error);
                 trouble = Some(error);
             }
@@ -173,15 +173,18 @@ fn judge(video: Video) -> Result<Waited, Box<Video>> {
     }
 }
 
-/// Whether the same question may be answered later.
-fn passes(error: &Error) -> bool {
-    match error {
-        Error::Transport(_) => true,
-        Error::Api { status, .. } => {
-            status.is_server_error()
-                || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(status)
+impl Error {
+    /// Whether the same question may be answered later: nobody answered, or with 408, 429 or 5xx.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Transport(_) => true,
+            Self::Api { status, .. } => {
+                status.is_server_error()
+                    || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(status)
+            }
+            _ => false,
         }
-        _ => false,
     }
 }
 

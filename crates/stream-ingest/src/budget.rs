@@ -3,9 +3,11 @@
 //! Cloudflare allows a user 1,200 requests in five minutes, whatever they are for; beyond that it refuses all of
 //! them for the next five. The rest of the user's tools need some, too: half is taken.
 //! <https://developers.cloudflare.com/fundamentals/api/reference/limits/>
+//!
+//! What another API allows is not known before its answers tell it.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +18,8 @@ use http_transport::{Body, BoxFuture, Origin, Transport, TransportError};
 use serde_json::{Value, json};
 use stream_api::{RateLimit, retry_after};
 
+use crate::patience::{ApiReason, ApiSink, ApiWait};
+
 /// Requests that Cloudflare allows a user in [`WINDOW`].
 pub const ALLOWED: u32 = 1_200;
 
@@ -24,6 +28,12 @@ pub const WINDOW: Duration = Duration::from_secs(300);
 
 /// For how long nothing is sent after a refusal that does not say.
 const BLOCKED: Duration = Duration::from_secs(60);
+
+/// No answer stops all processes of the machine for longer.
+const MOST_BLOCKED: Duration = Duration::from_secs(600);
+
+/// A shorter wait is no news.
+const NEWS: Duration = Duration::from_secs(1);
 
 /// A transport that spends a budget. Requests to other origins than the API's pass freely.
 ///
@@ -34,6 +44,7 @@ pub struct Budget {
     inner: Arc<dyn Transport>,
     api: Origin,
     ledger: Arc<Ledger>,
+    sink: Option<Arc<dyn ApiSink>>,
 }
 
 impl Budget {
@@ -50,15 +61,37 @@ impl Budget {
     ) -> Self {
         let plain = |it: char| it.is_ascii_alphanumeric() || it == '-';
         let name: String = name.chars().filter(|it| plain(*it)).collect();
-        let most = (f64::from(ALLOWED) * share.clamp(0.0, 1.0)).max(1.0);
         Self {
             inner,
             api,
             ledger: Arc::new(Ledger {
                 path: folder.join(format!("api-budget-{name}.json")),
-                most,
+                rule: Rule {
+                    share: share.clamp(0.0, 1.0),
+                    known: Some((f64::from(ALLOWED), WINDOW)),
+                },
                 own: Mutex::new(None),
             }),
+            sink: None,
+        }
+    }
+
+    /// Takes nothing for known: the limit is what answers tell (`Ratelimit-Policy`), and before they do there is none. For an
+    /// API that is not Cloudflare's. Nothing is kept as long as nothing was told.
+    #[must_use]
+    pub fn with_told_limit(mut self) -> Self {
+        if let Some(ledger) = Arc::get_mut(&mut self.ledger) {
+            ledger.rule.known = None;
+        }
+        self
+    }
+
+    /// `sink` hears of every wait of a second or more.
+    #[must_use]
+    pub fn with_sink(self, sink: Arc<dyn ApiSink>) -> Self {
+        Self {
+            sink: Some(sink),
+            ..self
         }
     }
 
@@ -73,11 +106,20 @@ impl Budget {
 
     async fn turn(&self) {
         loop {
-            let wait = self.ledger.on_disk(Account::take).await;
-            if wait.is_zero() {
-                return;
+            let (wait, reason) = match self.ledger.on_disk(Account::take).await {
+                Turn::Now => return,
+                Turn::Blocked(wait) => (wait, ApiReason::Blocked),
+                Turn::Spent(wait) => (wait, ApiReason::Spent),
+            };
+            tracing::debug!(?wait, %reason, "the API is asked later");
+            if let Some(sink) = self.sink.as_ref().filter(|_| wait >= NEWS) {
+                let attempt = 0;
+                sink.waiting(&ApiWait {
+                    reason,
+                    wait,
+                    attempt,
+                });
             }
-            tracing::debug!(?wait, "the API's budget is spent");
             tokio::time::sleep(wait).await;
         }
     }
@@ -99,9 +141,11 @@ impl Transport for Budget {
             let answer = self.inner.send(request).await?;
             let refused = answer.status() == StatusCode::TOO_MANY_REQUESTS;
             if let Some(told) = Told::by(answer.headers(), refused) {
-                self.ledger
-                    .on_disk(move |account, _, now| account.heed(&told, now))
-                    .await;
+                let heed = move |account: &mut Account, rule: &Rule, now| {
+                    account.heed(&told, rule, now);
+                    Turn::Now
+                };
+                self.ledger.on_disk(heed).await;
             }
             Ok(answer)
         })
@@ -120,6 +164,7 @@ impl fmt::Debug for Budget {
 struct Told {
     left: Option<u64>,
     blocked_for: Option<Duration>,
+    limit: Option<(f64, Duration)>,
 }
 
 impl Told {
@@ -132,9 +177,38 @@ impl Told {
         } else {
             spent.map(|limit| limit.reset)
         };
+        let blocked_for = blocked_for.map(|time| time.min(MOST_BLOCKED));
+        let told = limit.as_ref().and_then(|limit| {
+            let window = limit.window.filter(|window| !window.is_zero())?;
+            #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+            let quota = limit.quota.filter(|quota| *quota > 0)? as f64;
+            Some((quota, window))
+        });
         let left = limit.map(|limit| limit.remaining);
-        (left.is_some() || blocked_for.is_some()).then_some(Self { left, blocked_for })
+        (left.is_some() || blocked_for.is_some()).then_some(Self {
+            left,
+            blocked_for,
+            limit: told,
+        })
     }
+}
+
+/// Whether a request may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// When so much time has passed, for the API has said so.
+    Blocked(Duration),
+    Now,
+    /// When so much time has passed, for the share is used up.
+    Spent(Duration),
+}
+
+/// How much may be spent.
+#[derive(Debug, Clone, Copy)]
+struct Rule {
+    share: f64,
+    /// Requests in a time, where it is not for the answers to tell.
+    known: Option<(f64, Duration)>,
 }
 
 /// What is left: a bucket that fills evenly.
@@ -143,32 +217,64 @@ struct Account {
     left: f64,
     at_ms: u64,
     blocked_until_ms: u64,
+    /// Requests in a time, as the answers told it.
+    told: Option<(f64, Duration)>,
 }
 
 impl Account {
+    fn full(rule: &Rule, now: u64) -> Self {
+        let mut account = Self {
+            left: 0.0,
+            at_ms: now,
+            blocked_until_ms: 0,
+            told: None,
+        };
+        account.left = account.ceiling(rule).map_or(0.0, |(most, _)| most);
+        account
+    }
+
+    /// The most that may be taken at once, and the time in which that is there again.
+    fn ceiling(&self, rule: &Rule) -> Option<(f64, Duration)> {
+        let (allowed, window) = rule.known.or(self.told)?;
+        Some(((allowed * rule.share).max(1.0), window))
+    }
+
     /// Takes one request, or tells how long to wait for it.
-    fn take(&mut self, most: f64, now: u64) -> Duration {
+    fn take(&mut self, rule: &Rule, now: u64) -> Turn {
         if now < self.at_ms {
             // The clock was set back: what was counted since is not known.
             self.at_ms = now;
-            self.blocked_until_ms = self.blocked_until_ms.min(now + millis(WINDOW));
+            self.blocked_until_ms = self.blocked_until_ms.min(now + millis(MOST_BLOCKED));
         }
         if now < self.blocked_until_ms {
-            return Duration::from_millis(self.blocked_until_ms - now);
+            return Turn::Blocked(Duration::from_millis(self.blocked_until_ms - now));
         }
-        let per_ms = most / WINDOW.as_secs_f64() / 1_000.0;
+        let Some((most, window)) = self.ceiling(rule) else {
+            return Turn::Now;
+        };
+        let per_ms = most / window.as_secs_f64() / 1_000.0;
         #[expect(clippy::cast_precision_loss, reason = "a few minutes in milliseconds")]
         let filled = (now - self.at_ms) as f64 * per_ms;
         self.left = (self.left + filled).min(most);
         self.at_ms = now;
         if self.left >= 1.0 {
             self.left -= 1.0;
-            return Duration::ZERO;
+            return Turn::Now;
         }
-        Duration::from_secs_f64(((1.0 - self.left) / per_ms / 1_000.0).max(0.001))
+        let wait = (1.0 - self.left) / per_ms / 1_000.0;
+        Turn::Spent(Duration::from_secs_f64(wait.clamp(0.001, window.as_secs_f64())))
     }
 
-    fn heed(&mut self, told: &Told, now: u64) -> Duration {
+    fn heed(&mut self, told: &Told, rule: &Rule, now: u64) {
+        if let Some(limit) = told.limit.filter(|_| rule.known.is_none())
+            && self.told.replace(limit).is_none()
+        {
+            // Of what was sent before, only this one is known.
+            self.left = self
+                .ceiling(rule)
+                .map_or(0.0, |(most, _)| (most - 1.0).max(0.0));
+            self.at_ms = now;
+        }
         if let Some(left) = told.left {
             #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
             let left = left as f64;
@@ -177,29 +283,37 @@ impl Account {
         if let Some(time) = told.blocked_for {
             self.blocked_until_ms = self.blocked_until_ms.max(now + millis(time));
         }
-        Duration::ZERO
     }
 
     fn read(text: &str) -> Option<Self> {
         let value: Value = serde_json::from_str(text).ok()?;
         let left = value.get("left")?.as_f64()?;
+        let allowed = value.get("allowed").and_then(Value::as_f64);
+        let window = value.get("window_ms").and_then(Value::as_u64);
+        let told = allowed.zip(window.map(Duration::from_millis));
         Some(Self {
             left: left.max(0.0),
             at_ms: value.get("at_ms")?.as_u64()?,
             blocked_until_ms: value.get("blocked_until_ms")?.as_u64()?,
+            told: told.filter(|(allowed, window)| *allowed > 0.0 && !window.is_zero()),
         })
     }
 
     fn write(self) -> String {
         let (left, at_ms, blocked) = (self.left, self.at_ms, self.blocked_until_ms);
-        json!({"left": left, "at_ms": at_ms, "blocked_until_ms": blocked}).to_string()
+        let mut value = json!({"left": left, "at_ms": at_ms, "blocked_until_ms": blocked});
+        if let Some((allowed, window)) = self.told {
+            value["allowed"] = allowed.into();
+            value["window_ms"] = millis(window).into();
+        }
+        value.to_string()
     }
 }
 
 /// The account in its file, under a lock.
 struct Ledger {
     path: PathBuf,
-    most: f64,
+    rule: Rule,
     /// Where the file cannot be used.
     own: Mutex<Option<Account>>,
 }
@@ -208,56 +322,85 @@ impl Ledger {
     /// Changes the account, on a thread that may block.
     async fn on_disk(
         self: &Arc<Self>,
-        change: impl FnOnce(&mut Account, f64, u64) -> Duration + Send + 'static,
-    ) -> Duration {
+        change: impl Fn(&mut Account, &Rule, u64) -> Turn + Send + 'static,
+    ) -> Turn {
         let ledger = Arc::clone(self);
         let changed = tokio::task::spawn_blocking(move || ledger.change(change)).await;
-        changed.unwrap_or_default()
+        changed.unwrap_or(Turn::Now)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Account, f64, u64) -> Duration) -> Duration {
-        let now = now_ms();
-        let mut file = match self.open() {
-            Ok(file) => file,
+    fn change(&self, change: impl Fn(&mut Account, &Rule, u64) -> Turn) -> Turn {
+        // The time is read under the lock: accounts never run backwards because of who was first.
+        let opened = self.open().and_then(|opened| match opened {
+            Some(opened) => Ok(Ok(opened)),
+            None => {
+                let mut account = Account::full(&self.rule, now_ms());
+                let before = account;
+                let turn = change(&mut account, &self.rule, now_ms());
+                if account == before {
+                    return Ok(Err(turn));
+                }
+                self.make().and_then(locked).map(Ok)
+            }
+        });
+        let (mut file, text) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(turn)) => return turn,
             Err(error) => {
-                tracing::debug!(%error, "the API's budget is not shared with other processes");
+                tracing::debug!(%error, "the API's budget is this process's own");
+                let now = now_ms();
                 let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
-                let account = own.get_or_insert_with(|| self.full(now));
-                return change(account, self.most, now);
+                let account = own.get_or_insert_with(|| Account::full(&self.rule, now));
+                return change(account, &self.rule, now);
             }
         };
-        let mut text = String::new();
-        let read = file.read_to_string(&mut text).ok();
-        let kept = read.and_then(|_| Account::read(&text));
-        let mut account = kept.unwrap_or_else(|| self.full(now));
-        let wait = change(&mut account, self.most, now);
-        if let Err(error) = overwrite(&mut file, &account.write()) {
+        let now = now_ms();
+        let before = Account::read(&text).unwrap_or_else(|| Account::full(&self.rule, now));
+        let mut account = before;
+        let turn = change(&mut account, &self.rule, now);
+        if (account != before || text.is_empty())
+            && let Err(error) = overwrite(&mut file, &account.write())
+        {
             tracing::debug!(%error, "the API's budget cannot be kept");
         }
-        wait
+        turn
     }
 
-    /// Locked until the file is dropped.
-    fn open(&self) -> io::Result<File> {
+    /// The file, locked until it is dropped, and its text. None where there is none, and nothing to keep in it yet.
+    fn open(&self) -> io::Result<Option<(File, String)>> {
+        if self.rule.known.is_some() {
+            return self.make().and_then(locked).map(Some);
+        }
+        match OpenOptions::new().read(true).write(true).open(&self.path) {
+            Ok(file) => locked(file).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The file, which is its owner's alone, made if need be.
+    fn make(&self) -> io::Result<File> {
         if let Some(folder) = self.path.parent() {
-            fs::create_dir_all(folder)?;
+            let mut builder = DirBuilder::new();
+            builder.recursive(true);
+            #[cfg(unix)]
+            std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+            builder.create(folder)?;
         }
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&self.path)?;
-        file.lock()?;
-        Ok(file)
+        options.open(&self.path)
     }
+}
 
-    fn full(&self, now: u64) -> Account {
-        Account {
-            left: self.most,
-            at_ms: now,
-            blocked_until_ms: 0,
-        }
-    }
+fn locked(mut file: File) -> io::Result<(File, String)> {
+    file.lock()?;
+    let mut text = String::new();
+    // What is no text is no account.
+    let _ = file.read_to_string(&mut text);
+    Ok((file, text))
 }
 
 fn overwrite(file: &mut File, text: &str) -> io::Result<()> {
@@ -277,13 +420,43 @@ fn millis(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+
+    const RULE: Rule = Rule {
+        share: 0.5,
+        known: Some((1_200.0, WINDOW)),
+    };
+    const TOLD: Rule = Rule {
+        share: 0.5,
+        known: None,
+    };
 
     fn ledger(folder: &Path, most: f64) -> Ledger {
         Ledger {
             path: folder.join("b.json"),
-            most,
+            rule: Rule {
+                share: 1.0,
+                known: Some((most, WINDOW)),
+            },
             own: Mutex::new(None),
+        }
+    }
+
+    fn account(left: f64) -> Account {
+        Account {
+            left,
+            at_ms: 0,
+            blocked_until_ms: 0,
+            told: None,
+        }
+    }
+
+    fn waits(turn: Turn) -> Duration {
+        match turn {
+            Turn::Now => Duration::ZERO,
+            Turn::Blocked(wait) | Turn::Spent(wait) => wait,
         }
     }
 
@@ -292,43 +465,85 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (one, other) = (ledger(folder.path(), 4.0), ledger(folder.path(), 4.0));
         for _ in 0..2 {
-            assert_eq!(one.change(Account::take), Duration::ZERO);
-            assert_eq!(other.change(Account::take), Duration::ZERO);
+            assert_eq!(one.change(Account::take), Turn::Now);
+            assert_eq!(other.change(Account::take), Turn::Now);
         }
-        assert!(one.change(Account::take) > Duration::from_secs(1));
-        assert!(other.change(Account::take) > Duration::from_secs(1));
+        assert!(waits(one.change(Account::take)) > Duration::from_secs(1));
+        assert!(waits(other.change(Account::take)) > Duration::from_secs(1));
     }
 
     #[test]
     fn a_budget_fills_evenly_and_no_higher_than_its_most() {
-        let mut account = Account {
-            left: 0.0,
-            at_ms: 0,
-            blocked_until_ms: 0,
-        };
+        let mut account = account(0.0);
         // 600 in 300 s: one in half a second.
-        assert_eq!(account.take(600.0, 0), Duration::from_millis(500));
-        assert_eq!(account.take(600.0, 500), Duration::ZERO);
-        assert_eq!(account.take(600.0, 10_000_000), Duration::ZERO);
+        let half = Duration::from_millis(500);
+        assert_eq!(account.take(&RULE, 0), Turn::Spent(half));
+        assert_eq!(account.take(&RULE, 500), Turn::Now);
+        assert_eq!(account.take(&RULE, 10_000_000), Turn::Now);
         assert!((account.left - 599.0).abs() < 0.01);
     }
 
     #[test]
     fn what_answers_say_is_heeded_by_all() {
-        let mut account = Account {
-            left: 500.0,
-            at_ms: 0,
-            blocked_until_ms: 0,
-        };
+        let mut account = account(500.0);
         let mut headers = HeaderMap::new();
         headers.insert("ratelimit", r#""default";r=3;t=30"#.parse().unwrap());
-        account.heed(&Told::by(&headers, false).unwrap(), 0);
+        account.heed(&Told::by(&headers, false).unwrap(), &RULE, 0);
         assert_eq!(account.left, 3.0);
         headers.insert("retry-after", "7".parse().unwrap());
-        account.heed(&Told::by(&headers, true).unwrap(), 0);
-        assert_eq!(account.take(600.0, 1_000), Duration::from_secs(6));
-        assert_eq!(account.take(600.0, 7_000), Duration::ZERO);
+        account.heed(&Told::by(&headers, true).unwrap(), &RULE, 0);
+        let six = Duration::from_secs(6);
+        assert_eq!(account.take(&RULE, 1_000), Turn::Blocked(six));
+        assert_eq!(account.take(&RULE, 7_000), Turn::Now);
         assert!(Told::by(&HeaderMap::new(), false).is_none());
+    }
+
+    #[test]
+    fn a_limit_that_is_not_known_is_taken_from_the_answers() {
+        let mut account = Account::full(&TOLD, 0);
+        assert_eq!(account.take(&TOLD, 0), Turn::Now);
+        let mut headers = HeaderMap::new();
+        headers.insert("ratelimit", r#""default";r=3;t=2"#.parse().unwrap());
+        headers.insert("ratelimit-policy", r#""default";q=4;w=2"#.parse().unwrap());
+        account.heed(&Told::by(&headers, false).unwrap(), &TOLD, 0);
+        // Two of the four in two seconds; one was taken before anything was known.
+        assert_eq!(account.take(&TOLD, 0), Turn::Now);
+        let second = Duration::from_secs(1);
+        assert_eq!(account.take(&TOLD, 0), Turn::Spent(second));
+        assert_eq!(account.take(&TOLD, 1_000), Turn::Now);
+        assert_eq!(Account::read(&account.write()), Some(account));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_an_api_that_tells_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut silent = ledger(folder.path(), 1.0);
+        silent.rule = TOLD;
+        for _ in 0..9 {
+            assert_eq!(silent.change(Account::take), Turn::Now);
+        }
+        assert!(!silent.path.exists());
+    }
+
+    #[test]
+    fn no_answer_stops_the_machine_for_days() {
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", "99999999".parse().unwrap());
+        let told = Told::by(&headers, true).unwrap();
+        assert_eq!(told.blocked_for, Some(MOST_BLOCKED));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_and_the_folder_that_it_makes_are_their_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let own = ledger(&folder.path().join("new"), 2.0);
+        own.change(Account::take);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&own.path), 0o600);
+        assert_eq!(mode(own.path.parent().unwrap()), 0o700);
     }
 
     #[test]
@@ -336,19 +551,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let broken = ledger(folder.path(), 2.0);
         fs::write(&broken.path, "{\"left\":").unwrap();
-        assert_eq!(broken.change(Account::take), Duration::ZERO);
+        assert_eq!(broken.change(Account::take), Turn::Now);
         let nowhere = ledger(&broken.path, 1.0);
-        assert_eq!(nowhere.change(Account::take), Duration::ZERO);
-        assert!(nowhere.change(Account::take) > Duration::ZERO);
+        assert_eq!(nowhere.change(Account::take), Turn::Now);
+        assert!(waits(nowhere.change(Account::take)) > Duration::ZERO);
     }
 
     #[test]
-    fn a_clock_that_was_set_back_blocks_no_longer_than_a_window() {
-        let mut account = Account {
-            left: 1.0,
-            at_ms: 9_000_000,
-            blocked_until_ms: 9_500_000,
-        };
-        assert!(account.take(600.0, 1_000) <= WINDOW);
+    fn a_clock_that_was_set_back_blocks_no_longer_than_an_answer_may() {
+        let mut account = account(1.0);
+        account.at_ms = 9_000_000;
+        account.blocked_until_ms = 9_500_000;
+        assert!(waits(account.take(&RULE, 1_000)) <= MOST_BLOCKED);
     }
 }

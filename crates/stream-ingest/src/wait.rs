@@ -18,6 +18,10 @@ pub trait WaitSink: Send + Sync {
     fn uploaded(&self, path: &Path, uploaded: &Uploaded);
     /// What the API said of the video, which is still in the making.
     fn waiting(&self, path: &Path, video: &Video);
+    /// The API did not tell, this time; it is asked again. Default: nothing.
+    fn unanswered(&self, path: &Path, error: &stream_api::Error) {
+        let _ = (path, error);
+    }
 }
 
 /// How long videos are waited for, and who hears of it.
@@ -62,7 +66,17 @@ impl Wait {
         let begun = Instant::now();
         let seen = |video: &Video| self.sink.waiting(path, video);
         let seat = self.desk.sit();
-        let ask = || seat.video(account, uid);
+        // It asks again by itself, for as long as the time lasts.
+        let account = account.without_patience();
+        let ask = async || {
+            let answer = seat.video(&account, uid).await;
+            if let Err(error) = &answer
+                && error.may_pass()
+            {
+                self.sink.unanswered(path, error);
+            }
+            answer
+        };
         let ended = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(UploadError::Cancelled.into()),

@@ -2,6 +2,7 @@
 
 mod api;
 mod args;
+mod asking;
 mod bandwidth;
 mod console;
 mod descriptors;
@@ -60,7 +61,7 @@ pub fn run() -> ExitCode {
             console.out_bytes(&script);
             Ok(exit::Code::Done)
         }
-        Command::Copy(single) => api::copy(single.verb, &single.account, &console),
+        Command::Copy(single) => api::copy(single.verb, single.account, &console),
         Command::Direct(group) => api::run(group.verb, &group.account, &console),
         Command::Download(group) => api::run(group.verb, &group.account, &console),
         Command::Explain(args) => explain::run(&args, &console),

@@ -18,7 +18,7 @@ use super::exit::{CliError, Code};
 /// Cloudflare's own API.
 const CLOUDFLARE_API: &str = "https://api.cloudflare.com/client/v4";
 /// The hosts below which Cloudflare's API hands out uploads that need the token.
-const CLOUDFLARE_API_DOMAIN: &str = "api.cloudflare.com";
+pub(crate) const CLOUDFLARE_API_DOMAIN: &str = "api.cloudflare.com";
 
 /// Where to put the videos, and what opens that door.
 #[derive(Debug)]

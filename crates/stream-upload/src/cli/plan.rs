@@ -43,6 +43,8 @@ pub(crate) struct PutPlan {
     pub(crate) bandwidth: Option<BandwidthPlan>,
     pub(crate) resume: Resume,
     pub(crate) state_dir: PathBuf,
+    /// How much of the API's limit may be used.
+    pub(crate) api_share: Option<f64>,
     pub(crate) json: bool,
 }
 
@@ -98,6 +100,7 @@ impl PutPlan {
                 (true, true) => Resume::AnewEvenIfFinished,
             },
             state_dir,
+            api_share: args.target.api_share,
             json: args.json,
         })
     }

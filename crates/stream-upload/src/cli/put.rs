@@ -5,11 +5,12 @@ use std::sync::Arc;
 use http_transport::{Protocol, ReqwestTransport, Transport};
 use resume_store::{SledStore, StoreError};
 use stream_api::StreamClient;
-use stream_ingest::{Found, FoundFile, Ingest, Job, WaitSink};
+use stream_ingest::{ApiSink, Found, FoundFile, Ingest, Job, SHARE, WaitSink};
 use tokio::sync::Notify;
 use tus_engine::{EventSink, Parts, Uploader, UploaderBuilder};
 
 use super::args::PutArgs;
+use super::asking::{Asking, Later};
 use super::bandwidth::BandwidthPlan;
 use super::console::{Console, harmless};
 use super::descriptors;
@@ -57,10 +58,16 @@ pub(crate) fn run(mut args: PutArgs, console: &Console) -> Result<Code, CliError
 
 async fn put(plan: PutPlan, found: Option<Found>, console: &Console) -> Result<Code, CliError> {
     let transport = transport(&plan)?;
+    let told = Arc::new(Later::default());
+    let asking = Asking {
+        policy: plan.options.retry,
+        share: plan.api_share.unwrap_or(SHARE),
+        sink: Arc::clone(&told) as Arc<dyn ApiSink>,
+    };
     let mut door = match &plan.place {
         #[cfg(feature = "emulator")]
         Place::Local(_) => None,
-        Place::Remote(remote) => Some(door(remote, &transport)?),
+        Place::Remote(remote) => Some(door(remote, &transport, &asking)?),
     };
     let found = match found {
         Some(found) => found,
@@ -83,6 +90,7 @@ async fn put(plan: PutPlan, found: Option<Found>, console: &Console) -> Result<C
         ));
     }
     let renderer = Arc::new(Renderer::new(console.clone(), plan.json, &found));
+    told.set(Arc::clone(&renderer) as Arc<dyn ApiSink>);
     let reread = Arc::new(Notify::new());
     let signals = {
         let renderer = Arc::clone(&renderer);
@@ -125,7 +133,7 @@ async fn put(plan: PutPlan, found: Option<Found>, console: &Console) -> Result<C
     let (remote, running) = open(plan.place).await?;
     let Door { builder, account } = match door.take() {
         Some(door) => door,
-        None => self::door(&remote, &transport)?,
+        None => self::door(&remote, &transport, &asking)?,
     };
     let builder = builder
         .events(Arc::clone(&renderer) as Arc<dyn EventSink>)
@@ -208,10 +216,18 @@ struct Door {
     account: Option<StreamClient>,
 }
 
-fn door(remote: &Remote, transport: &Arc<dyn Transport>) -> Result<Door, CliError> {
-    let account = remote.account(transport)?;
-    let mut builder =
-        Uploader::builder(Arc::clone(transport)).service(remote.service(account.clone()));
+fn door(
+    remote: &Remote,
+    transport: &Arc<dyn Transport>,
+    asking: &Asking,
+) -> Result<Door, CliError> {
+    let within_budget = asking.within_budget(transport, remote);
+    let account = remote.account(&within_budget)?;
+    let uploads = Asking::for_uploads(transport, &within_budget, remote);
+    // Uploads have patience of their own, also where they ask the account.
+    let service = remote.service(account.clone());
+    let account = account.map(|account| asking.patient(account));
+    let mut builder = Uploader::builder(uploads).service(service);
     if let Some(credentials) = &remote.credentials {
         builder = builder.credentials(credentials.clone());
     }

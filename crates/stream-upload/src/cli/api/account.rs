@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueHint};
 use http_transport::{Protocol, ReqwestTransport, Transport};
 use stream_api::StreamClient;
+use stream_ingest::ApiSink;
 
 use crate::cli::args::TargetArgs;
+use crate::cli::asking::{Asking, share};
 use crate::cli::exit::{CliError, Code};
 use crate::cli::place::{Place, Remote, authorities, place};
 use crate::cli::put::{Running, open};
@@ -39,6 +42,15 @@ pub(crate) struct AccountArgs {
     /// Another API base, such as an emulator's; its token comes from STREAM_API_TOKEN
     #[arg(long, global = true, value_name = "URL", env = "STREAM_API_URL")]
     api_url: Option<String>,
+    /// How much of the API's limit all commands on this machine may use together; the rest is for other tools [default: 0.5]
+    #[arg(long, global = true, value_name = "0..1", env = "STREAM_UPLOAD_API_SHARE", value_parser = share)]
+    api_share: Option<f64>,
+    /// How long a request is tried that is not answered, or is to come again later [default: 10m; for copy 1h]
+    #[arg(long, global = true, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    pub(super) patience: Option<Duration>,
+    /// Refusals in a row after which a request is given up [default: 10]
+    #[arg(long, global = true, value_name = "N")]
+    retries: Option<u32>,
     /// Print what the API answered, as one line of JSON
     #[arg(long, global = true, help_heading = "Output")]
     pub(super) json: bool,
@@ -49,8 +61,14 @@ pub(crate) struct AccountArgs {
 
 /// A client of the account, and the emulator behind it if it runs in this process.
 pub(super) struct Session {
+    /// As patient as was asked for.
     pub(super) client: StreamClient,
+    /// The same, for whoever has patience of its own.
+    pub(super) impatient: StreamClient,
+    /// The way to everything but the API.
     pub(super) transport: Arc<dyn Transport>,
+    /// The way of uploads.
+    pub(super) uploads: Arc<dyn Transport>,
     pub(super) remote: Remote,
     /// What the account is known as from run to run.
     pub(super) destination: String,
@@ -77,6 +95,7 @@ impl AccountArgs {
             token_stdin: self.token_stdin,
             ca_cert: self.ca_cert.clone(),
             api_url: self.api_url.clone(),
+            api_share: self.api_share,
         }
     }
 
@@ -107,7 +126,12 @@ impl AccountArgs {
 }
 
 impl Session {
-    pub(super) async fn open(args: &AccountArgs) -> Result<Self, CliError> {
+    /// `sink` hears of requests that wait.
+    pub(super) async fn open(
+        args: &AccountArgs,
+        sink: Arc<dyn ApiSink>,
+    ) -> Result<Self, CliError> {
+        let asking = Asking::new(args.patience, args.retries, args.api_share, sink);
         let place = args.place()?;
         let mut transport = ReqwestTransport::builder(Protocol::Http1)
             .user_agent(concat!("stream-upload/", env!("CARGO_PKG_VERSION")));
@@ -126,12 +150,15 @@ impl Session {
         };
         let is_cloudflare = local.is_none() && args.api_url.is_none();
         let (remote, running) = open(place).await?;
-        let client = remote
-            .account(&transport)?
+        let within_budget = asking.within_budget(&transport, &remote);
+        let impatient = remote
+            .account(&within_budget)?
             .ok_or_else(|| CliError::usage("there is no account to ask"))?;
         Ok(Self {
-            destination: local.unwrap_or_else(|| client.tus_creation_url()),
-            client,
+            destination: local.unwrap_or_else(|| impatient.tus_creation_url()),
+            client: asking.patient(impatient.clone()),
+            impatient,
+            uploads: Asking::for_uploads(&transport, &within_budget, &remote),
             transport,
             remote,
             is_cloudflare,

@@ -3,10 +3,10 @@
 use clap::{Subcommand, ValueHint};
 use stream_api::bounds::FORM_FILE_BYTES;
 use stream_api::op::audio::{AudioEdit, NewAudioTrack};
-use stream_api::{Form, Op, StreamClient};
+use stream_api::{Op, StreamClient};
 
 use super::call::{Call, Verb};
-use super::file::form_file;
+use super::file::FileForm;
 use super::input;
 use super::show::{Column, Show};
 use super::video::out_of_bounds;
@@ -130,7 +130,7 @@ async fn add(
         return Call::new(Op::AudioTracksCopy, [video], show).json(&track);
     }
     let source = source.unwrap_or_default();
-    let file = form_file(source.as_ref(), "application/octet-stream", FORM_FILE_BYTES).await?;
-    let form = Form::new().text("label", label).file("file", file);
+    let form = FileForm::of(source.as_ref(), "application/octet-stream", FORM_FILE_BYTES).await?;
+    let form = form.text("label", label);
     Ok(Call::new(Op::AudioTracksCreate, [video], show).form(form))
 }

@@ -9,10 +9,11 @@ use serde_json::Value;
 use stream_api::bounds::LISTED_VIDEOS;
 use stream_api::endpoints::Answers;
 use stream_api::op::tus_upload::NewTusUpload;
-use stream_api::{Error, Form, Op, StreamClient};
+use stream_api::{Error, Op, StreamClient};
 
 use super::account::{AccountArgs, Session};
 use super::fail::failed;
+use super::file::FileForm;
 use super::secret::{self, OutFile};
 use super::show::Show;
 use super::verbs::verb_of;
@@ -39,7 +40,7 @@ pub(crate) struct Call {
 
 /// What is sent.
 enum Payload {
-    Form(Form),
+    Form(FileForm),
     Json(Value),
     Nothing,
     /// Nothing, and again for what is older, until there is no more.
@@ -85,7 +86,7 @@ impl Call {
         Ok(Self { payload, ..self })
     }
 
-    pub(super) fn form(self, form: Form) -> Self {
+    pub(super) fn form(self, form: FileForm) -> Self {
         let payload = Payload::Form(form);
         Self { payload, ..self }
     }
@@ -134,7 +135,11 @@ impl Call {
                     "uploadURL": made.upload_url.expose(),
                 }));
             }
-            Payload::Form(form) => client.call_form::<Value>(op, &ids, form).await?,
+            Payload::Form(form) => {
+                client
+                    .call_form_by::<Value, _>(op, &ids, || form.make())
+                    .await?
+            }
             Payload::Json(body) => client.call(op, &ids, query, Some(&body)).await?,
             Payload::Pages => return all_pages(op, query, client).await,
             Payload::Nothing if matches!(op.endpoint().answers, Answers::Html | Answers::Vtt) => {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueHint};
 use stream_api::bounds::{CAPTIONS_BYTES, GENERATED_LANGUAGES};
 use stream_api::op::captions::Language;
-use stream_api::{Form, Op, StreamClient};
+use stream_api::{Op, StreamClient};
 
 use super::call::{Call, Verb};
-use super::file::form_file;
+use super::file::FileForm;
 use super::show::{Column, Show};
 use crate::cli::exit::CliError;
 
@@ -98,10 +98,10 @@ impl Verb for CaptionVerb {
                 language,
                 file,
             } => {
-                let file = form_file(&file, "text/vtt", CAPTIONS_BYTES).await?;
+                let form = FileForm::of(&file, "text/vtt", CAPTIONS_BYTES).await?;
                 let done = format!("set the captions in {language} of video {video}");
                 let call = of(Op::CaptionsPut, video, &language, Show::Object);
-                Ok(call.form(Form::new().file("file", file)).done(done))
+                Ok(call.form(form).done(done))
             }
             Self::Delete { video, language } => {
                 let done = format!("deleted the captions in {language} of video {video}");

@@ -11,7 +11,7 @@ use resume_store::StoreError;
 use serde_json::json;
 use stream_api::{SourceUrl, Video, WaitOptions};
 use stream_ingest::{
-    Copied, Copier, CopyError, CopyJob, CopyResult, SourceError, Stage, Uploaded, VideoSettings,
+    ApiSink, ApiWait, Copied, Copier, CopyError, CopyJob, CopyResult, Found, SourceError, Stage, Uploaded, VideoSettings,
     WaitSink,
 };
 use tus_engine::Resume;
@@ -21,10 +21,12 @@ use super::fail;
 use super::input;
 use super::new_video::NewVideoArgs;
 use super::through;
+use crate::cli::asking::{self, Teller};
 use crate::cli::console::Console;
 use crate::cli::exit::{self, CliError, Code, kind_of, overall};
 use crate::cli::plan::state_dir;
 use crate::cli::put::open_store;
+use crate::cli::render::Renderer;
 use crate::cli::signals::Signals;
 
 #[derive(Debug, ClapArgs)]
@@ -66,7 +68,7 @@ pub(crate) struct CopyArgs {
 pub(super) async fn run(
     args: CopyArgs,
     session: &Session,
-    account: &AccountArgs,
+    listener: Listener,
     console: &Console,
 ) -> Result<Code, CliError> {
     let urls = sources(&args)?;
@@ -94,10 +96,12 @@ pub(super) async fn run(
     let wait = args
         .wait
         .map(|timeout| WaitOptions::default().with_timeout(timeout));
-    if args.stream_through {
-        return through::run(jobs.collect(), wait, store, session, account.json, console).await;
-    }
-    let told = Arc::new(Told::new(console.clone(), account.json));
+    let told = match listener {
+        Listener::Copies(told) => told,
+        Listener::Uploads(renderer) => {
+            return through::run(jobs.collect(), wait, store, session, renderer, console).await;
+        }
+    };
     let signals = Signals::listen(None, {
         let console = console.clone();
         move || console.note("stopping; a second signal stops at once")
@@ -128,6 +132,32 @@ pub(super) async fn run(
     }
 }
 
+/// Whoever listens to what is done: what is fetched here is an upload.
+#[derive(Clone)]
+pub(super) enum Listener {
+    Copies(Arc<Told>),
+    Uploads(Arc<Renderer>),
+}
+
+impl Listener {
+    pub(super) fn new(args: &CopyArgs, account: &AccountArgs, console: &Console) -> Self {
+        let console = console.clone();
+        if args.stream_through {
+            let renderer = Renderer::new(console, account.json, &Found::default());
+            Self::Uploads(Arc::new(renderer))
+        } else {
+            Self::Copies(Arc::new(Told::new(console, account.json)))
+        }
+    }
+
+    pub(super) fn api_sink(&self) -> Arc<dyn ApiSink> {
+        match self {
+            Self::Copies(told) => Arc::clone(told) as Arc<dyn ApiSink>,
+            Self::Uploads(renderer) => Arc::clone(renderer) as Arc<dyn ApiSink>,
+        }
+    }
+}
+
 fn sources(args: &CopyArgs) -> Result<Vec<SourceUrl>, CliError> {
     let listed = match &args.urls_from {
         None => String::new(),
@@ -153,7 +183,7 @@ fn sources(args: &CopyArgs) -> Result<Vec<SourceUrl>, CliError> {
 }
 
 /// Whoever listens to what becomes of the copies.
-struct Told {
+pub(super) struct Told {
     console: Console,
     json: bool,
     began: Instant,
@@ -238,6 +268,13 @@ impl Told {
     }
 }
 
+impl ApiSink for Told {
+    fn waiting(&self, wait: &ApiWait) {
+        let (console, events) = (self.console.clone(), self.json);
+        Teller { console, events }.waiting(wait);
+    }
+}
+
 impl WaitSink for Told {
     fn uploaded(&self, _: &Path, _: &Uploaded) {}
 
@@ -248,6 +285,18 @@ impl WaitSink for Told {
             let fields = json!({"source": label, "media_id": video.uid, "reason": "encoding",
                 "stage": Stage::of(video).to_string()});
             self.console.json("waiting", fields);
+        }
+    }
+
+    fn unanswered(&self, path: &Path, error: &stream_api::Error) {
+        let label = path.to_string_lossy();
+        if self.json {
+            let mut fields = asking::unanswered(error);
+            fields["source"] = label.into();
+            self.console.json("waiting", fields);
+        } else {
+            self.console
+                .note(format_args!("{label}: waiting: {error}"));
         }
     }
 }

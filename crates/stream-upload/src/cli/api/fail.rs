@@ -1,5 +1,6 @@
 //! What a refusal of the API means for whoever typed the command.
 
+use http_transport::FaultKind;
 use stream_api::{Error, Op, code};
 
 use super::verbs::verb_of;
@@ -25,11 +26,17 @@ pub(crate) fn code_of(error: &Error) -> Code {
             _ => Code::Refused,
         },
         Error::Request(_) => Code::Usage,
+        Error::Transport(fault) if fault.kind() == FaultKind::Source => Code::Local,
         _ => Code::Network,
     }
 }
 
 fn hint_for(op: Op, error: &Error) -> Option<String> {
+    if error.is_doubt() && !op.endpoint().is_repeatable() {
+        return Some(
+            "it may have been done all the same: look whether it is there before you run the same command again".into(),
+        );
+    }
     if let Some(known) = error.explained() {
         return Some(known.remedy.into());
     }
@@ -51,6 +58,9 @@ fn hint_for(op: Op, error: &Error) -> Option<String> {
             Some("check --api-url: what answers does not look like Stream's API".into())
         }
         Error::Request(_) => Some(format!("see `stream-upload {} --help`", verb_of(op))),
+        Error::Transport(fault) if fault.kind() == FaultKind::Source => {
+            Some("check that you may read the file, and that nobody changes it".into())
+        }
         Error::Transport(_) => Some("check the network and --api-url".into()),
         _ => None,
     }
@@ -84,6 +94,15 @@ mod tests {
             assert!(told.message.contains(part), "{}", told.message);
         }
         assert_eq!(told.hint.as_deref(), Some("check the id and the account"));
+    }
+
+    #[test]
+    fn after_a_creation_in_doubt_somebody_looks_before_it_is_sent_again() {
+        let hint = |op, status| failed(op, &refusal(status, 1)).hint.unwrap();
+        assert!(hint(Op::KeysCreate, 503).contains("look"));
+        for (op, status) in [(Op::KeysCreate, 429), (Op::KeysList, 503)] {
+            assert!(hint(op, status).contains("a little later"), "{op:?}");
+        }
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! A file in a form, read piece by piece while it is sent.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_transport::Body;
-use stream_api::FormFile;
+use http_transport::{Body, FaultKind, TransportError};
+use stream_api::{Error, Form, FormFile};
 use tokio::fs::File;
 use tokio_util::io::poll_read_buf;
 
@@ -17,34 +17,70 @@ use crate::cli::exit::{CliError, Code};
 /// Bytes that are read at a time.
 const PIECE: usize = 256 * 1024;
 
-/// The file at `path`, of this type, if it has at most so many bytes.
-pub(super) async fn form_file(
-    path: &Path,
-    content_type: &str,
-    most: u64,
-) -> Result<FormFile, CliError> {
-    let fail = |error: io::Error| {
-        CliError::new(Code::Local, format!("{}: {error}", path.display()))
-            .hint("check the path and that you may read the file")
-    };
-    let file = File::open(path).await.map_err(fail)?;
-    let about = file.metadata().await.map_err(fail)?;
-    if !about.is_file() {
-        return Err(fail(io::Error::other("not a file")));
+/// A form with a file, which is opened anew each time that the form is sent.
+#[derive(Debug)]
+pub(super) struct FileForm {
+    texts: Vec<(String, String)>,
+    path: PathBuf,
+    content_type: &'static str,
+}
+
+impl FileForm {
+    /// The file at `path`, of this type, if it has at most so many bytes.
+    pub(super) async fn of(
+        path: &Path,
+        content_type: &'static str,
+        most: u64,
+    ) -> Result<Self, CliError> {
+        let fail = |error: io::Error| {
+            CliError::new(Code::Local, format!("{}: {error}", path.display()))
+                .hint("check the path and that you may read the file")
+        };
+        let (_, bytes) = open(path).await.map_err(fail)?;
+        if bytes > most {
+            return Err(CliError::usage(format!(
+                "{}: {bytes} bytes are too many, {most} are the most",
+                path.display(),
+            )));
+        }
+        Ok(Self {
+            texts: Vec::new(),
+            path: path.to_owned(),
+            content_type,
+        })
     }
-    if about.len() > most {
-        return Err(CliError::usage(format!(
-            "{}: {} bytes are too many, {most} are the most",
-            path.display(),
-            about.len(),
-        )));
+
+    pub(super) fn text(mut self, name: &str, text: String) -> Self {
+        self.texts.push((name.to_owned(), text));
+        self
     }
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    let body = Body::wrap(Reading {
-        file,
-        left: about.len(),
-    });
-    Ok(FormFile::new(name.to_string_lossy(), body).with_content_type(content_type))
+
+    /// The form, with its file from the beginning.
+    pub(super) async fn make(&self) -> Result<Form, Error> {
+        let gone = |error: io::Error| {
+            let text = format!("{}: {error}", self.path.display());
+            Error::from(TransportError::new(FaultKind::Source, text))
+        };
+        let (file, left) = open(&self.path).await.map_err(gone)?;
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
+        let body = Body::wrap(Reading { file, left });
+        let file = FormFile::new(name.to_string_lossy(), body);
+        let form = Form::new();
+        let texts = self.texts.iter();
+        let form = texts.fold(form, |form, (name, text)| form.text(name, text.clone()));
+        Ok(form.file("file", file.with_content_type(self.content_type)))
+    }
+}
+
+/// The file, and its bytes.
+async fn open(path: &Path) -> io::Result<(File, u64)> {
+    let file = File::open(path).await?;
+    let about = file.metadata().await?;
+    if about.is_file() {
+        Ok((file, about.len()))
+    } else {
+        Err(io::Error::other("not a file"))
+    }
 }
 
 /// What is left of a file. It never yields more than it promised: whoever sends it notices the difference.

@@ -28,6 +28,12 @@ mod video;
 mod watermark;
 mod webhook;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use tus_core::RetryPolicy;
+
+use super::asking::Teller;
 use super::console::Console;
 use super::exit::{CliError, Code};
 pub(crate) use account::AccountArgs;
@@ -37,6 +43,7 @@ use call::Verb;
 pub(crate) use caption::CaptionVerb;
 pub(crate) use clip::ClipArgs;
 pub(crate) use copy::CopyArgs;
+use copy::Listener;
 pub(crate) use direct::DirectVerb;
 pub(crate) use download::DownloadVerb;
 pub(crate) use fail::code_of as api_code;
@@ -75,7 +82,12 @@ pub(crate) fn run(
     console: &Console,
 ) -> Result<Code, CliError> {
     block_on(async {
-        let session = Session::open(account).await?;
+        // What the API answers is stdout's: waits are told beside it.
+        let teller = Teller {
+            console: console.clone(),
+            events: false,
+        };
+        let session = Session::open(account, Arc::new(teller)).await?;
         let result = call::perform(verb, &session, account, console).await;
         session.close().await;
         result
@@ -85,16 +97,22 @@ pub(crate) fn run(
 /// Has videos copied, and waits for them if asked to.
 pub(crate) fn copy(
     args: CopyArgs,
-    account: &AccountArgs,
+    mut account: AccountArgs,
     console: &Console,
 ) -> Result<Code, CliError> {
+    // Many videos are worth more time than one answer.
+    account.patience.get_or_insert(COPY_PATIENCE);
     block_on(async {
-        let session = Session::open(account).await?;
-        let result = copy::run(args, &session, account, console).await;
+        let listener = Listener::new(&args, &account, console);
+        let session = Session::open(&account, listener.api_sink()).await?;
+        let result = copy::run(args, &session, listener, console).await;
         session.close().await;
         result
     })
 }
+
+/// How long each request of a copy is tried, as the parts of an upload are.
+const COPY_PATIENCE: Duration = RetryPolicy::DEFAULT.patience;
 
 fn block_on(what: impl Future<Output = Result<Code, CliError>>) -> Result<Code, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use resume_store::SledStore;
 use stream_api::WaitOptions;
-use stream_ingest::{CopyJob, Found, HttpSource, Ingest, Job, SourceError, WaitSink};
+use stream_ingest::{CopyJob, HttpSource, Ingest, Job, SourceError, WaitSink};
 use tus_engine::{EventSink, Uploader};
 
 use super::account::Session;
@@ -18,10 +18,9 @@ pub(super) async fn run(
     wait: Option<WaitOptions>,
     store: SledStore,
     session: &Session,
-    json: bool,
+    renderer: Arc<Renderer>,
     console: &Console,
 ) -> Result<Code, CliError> {
-    let renderer = Arc::new(Renderer::new(console.clone(), json, &Found::default()));
     let signals = {
         let renderer = Arc::clone(&renderer);
         Signals::listen(None, move || renderer.stopping())
@@ -43,8 +42,8 @@ pub(super) async fn run(
         }
     }
     let account = session.client.clone();
-    let mut builder = Uploader::builder(Arc::clone(&session.transport))
-        .service(session.remote.service(Some(account.clone())))
+    let mut builder = Uploader::builder(Arc::clone(&session.uploads))
+        .service(session.remote.service(Some(session.impatient.clone())))
         .events(Arc::clone(&renderer) as Arc<dyn EventSink>)
         .store(store);
     if let Some(credentials) = session.remote.credentials.clone() {

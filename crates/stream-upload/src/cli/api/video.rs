@@ -7,12 +7,12 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum, ValueHint};
 use jiff::Timestamp;
 use stream_api::bounds::FORM_FILE_BYTES;
 use stream_api::{
-    Form, ListVideos, Op, ScheduledDeletion, StreamClient, VideoEdit, VideoState, VideoType,
+    ListVideos, Op, ScheduledDeletion, StreamClient, VideoEdit, VideoState, VideoType,
 };
 
 use super::call::{Call, Verb};
 use super::fail::failed;
-use super::file::form_file;
+use super::file::FileForm;
 use super::input;
 use super::new_video::deletion_time;
 use super::show::{Column, Show};
@@ -206,8 +206,8 @@ impl Verb for VideoVerb {
             Self::List(args) => args.call(),
             Self::Get { id } => Ok(Call::new(Op::VideosGet, [id], Show::Object)),
             Self::Upload { file } => {
-                let file = form_file(&file, "application/octet-stream", FORM_FILE_BYTES - 1);
-                let form = Form::new().file("file", file.await?);
+                let form = FileForm::of(&file, "application/octet-stream", FORM_FILE_BYTES - 1);
+                let form = form.await?;
                 let show = Show::Texts(&["/uid", "/meta/name"]);
                 Ok(Call::new(Op::VideosCreateForm, NO_IDS, show).form(form))
             }

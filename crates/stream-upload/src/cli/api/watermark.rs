@@ -3,10 +3,10 @@
 use clap::{Args as ClapArgs, Subcommand, ValueHint};
 use stream_api::bounds::WATERMARK_BYTES;
 use stream_api::op::watermarks::{NewWatermark, Position, WatermarkSettings};
-use stream_api::{Form, Op, StreamClient};
+use stream_api::{Op, StreamClient};
 
 use super::call::{Call, Verb};
-use super::file::form_file;
+use super::file::FileForm;
 use super::input;
 use super::show::{Column, Show};
 use super::video::{NO_IDS, out_of_bounds};
@@ -111,8 +111,8 @@ impl CreateArgs {
             return Call::new(Op::WatermarksCreateFromUrl, NO_IDS, Show::Object).json(&watermark);
         }
         let source = self.source.unwrap_or_default();
-        let file = form_file(source.as_ref(), "application/octet-stream", WATERMARK_BYTES).await?;
-        let mut form = Form::new();
+        let mut form =
+            FileForm::of(source.as_ref(), "application/octet-stream", WATERMARK_BYTES).await?;
         // The form's fields are named as those of the JSON body.
         let fields = serde_json::to_value(&settings).unwrap_or_default();
         for (name, value) in fields.as_object().into_iter().flatten() {
@@ -121,6 +121,6 @@ impl CreateArgs {
                 .map_or_else(|| value.to_string(), str::to_owned);
             form = form.text(name, text);
         }
-        Ok(Call::new(Op::WatermarksCreate, NO_IDS, Show::Object).form(form.file("file", file)))
+        Ok(Call::new(Op::WatermarksCreate, NO_IDS, Show::Object).form(form))
     }
 }

@@ -7,6 +7,8 @@ use bytesize::ByteSize;
 use clap::{Args as ClapArgs, ValueEnum, ValueHint};
 use tus_core::{ChecksumAlgorithm, ChecksumWish};
 
+use crate::cli::asking::share;
+
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
 Examples:
@@ -82,6 +84,9 @@ pub(crate) struct TargetArgs {
     /// Another API base, such as an emulator's; its token comes from STREAM_API_TOKEN
     #[arg(long, value_name = "URL", env = "STREAM_API_URL")]
     pub(crate) api_url: Option<String>,
+    /// How much of the API's limit all commands on this machine may use together; the rest is for other tools [default: 0.5]
+    #[arg(long, value_name = "0..1", env = "STREAM_UPLOAD_API_SHARE", value_parser = share)]
+    pub(crate) api_share: Option<f64>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use resume_store::StoreNotice;
 use stream_api::Video;
-use stream_ingest::{Applied, Found, JobError, JobResult, Stage, Uploaded, WaitSink, media_id};
+use stream_ingest::{ApiSink, ApiWait, Applied, Found, JobError, JobResult, Stage, Uploaded, WaitSink, media_id};
 use tus_engine::{Event, EventSink, UploadError, UploadId};
 
+use super::asking;
 use super::console::{Console, harmless};
 use super::exit::{Code, code_of, hint_for};
 use super::signals::Signals;
@@ -262,6 +263,32 @@ impl WaitSink for Renderer {
                 }
             }
             View::Json(json) => json.encoding(&source, &stage),
+        }
+    }
+
+    fn unanswered(&self, path: &Path, error: &stream_api::Error) {
+        let source = path.to_string_lossy();
+        match &self.view {
+            View::Human(human) => {
+                human.line(&format!("{}: waiting: {error}", harmless(&source)));
+            }
+            View::Json(_) => {
+                let mut fields = asking::unanswered(error);
+                fields["source"] = source.into();
+                self.console.json("waiting", fields);
+            }
+        }
+    }
+}
+
+impl ApiSink for Renderer {
+    fn waiting(&self, wait: &ApiWait) {
+        match &self.view {
+            View::Human(human) => human.line(&asking::words(wait)),
+            View::Json(_) => {
+                let (event, fields) = asking::event(wait);
+                self.console.json(event, fields);
+            }
         }
     }
 }
