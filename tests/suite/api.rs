@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use http::Request;
+use http_transport::{Body, Transport};
 use serde_json::Value;
 use stream_api::endpoints::TABLE;
 
@@ -115,6 +117,69 @@ async fn a_video_is_embedded_and_played_by_token() {
     assert_eq!(secret.trim().split('.').count(), 3);
     assert!(!(written.stdout + &written.stderr).contains(secret.trim()));
     line.assert_reached("token");
+}
+
+#[tokio::test]
+async fn a_token_is_made_here_with_a_key_and_plays_until_the_key_is_revoked() {
+    let line = Line::new().await;
+    let uid = line.video().await;
+    line.json(&["video", "edit", &uid, "--require-signed-urls=true"])
+        .await;
+    let file = line.world.path("key.json").to_str().unwrap().to_owned();
+    line.run(&["key", "create", "--out", &file]).await.expect(0);
+    let key: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    let pem = line.file("key.pem", text(&key["pem"]));
+    let asked = line.emulator.requests().len();
+    // Neither a request nor an account.
+    let sign = |words: &[&str]| {
+        let mut command = line.world.command();
+        command.args(["token", &uid]).args(words);
+        async move { run(command).await }
+    };
+    let mut tokens = Vec::new();
+    for words in [
+        &["--key-file", &file][..],
+        &["--key-file", &pem, "--key-id", text(&key["id"])],
+        &[
+            "--key-file",
+            &file,
+            "--expires-in",
+            "12h",
+            "--access-rule",
+            "allow:ip:127.0.0.1",
+        ],
+    ] {
+        let ended = sign(words).await.expect(0);
+        assert_eq!(ended.stderr, "", "the token and nothing else");
+        tokens.push(ended.stdout.trim().to_owned());
+    }
+    let away = sign(&["--key-file", &file, "--rule", "block:any"]).await;
+    let away = away.expect(0).stdout.trim().to_owned();
+    assert_eq!(line.emulator.requests().len(), asked);
+    let play = |token: String| {
+        let url = format!("{}/{token}/original", line.emulator.url());
+        let mut request = Request::new(Body::Empty);
+        *request.uri_mut() = url.parse().unwrap();
+        let transport = line.emulator.transport();
+        async move { transport.send(request).await.unwrap().status().as_u16() }
+    };
+    assert_eq!(play(uid.clone()).await, 401);
+    for token in &tokens {
+        assert_eq!(play(token.clone()).await, 200, "{token}");
+    }
+    assert_eq!(play(away).await, 403);
+    let mut forged = tokens[0].clone();
+    forged.replace_range(forged.len() - 8.., "AAAAAAAA");
+    assert_eq!(play(forged).await, 401);
+    line.run(&["key", "delete", text(&key["id"])])
+        .await
+        .expect(0);
+    assert_eq!(play(tokens[0].clone()).await, 401);
+    // A pem alone does not say whose it is, and what others may read is no secret.
+    let nameless = sign(&["--key-file", &pem]).await.expect(3);
+    assert!(nameless.stderr.contains("--key-id"), "{}", nameless.stderr);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    sign(&["--key-file", &file]).await.expect(3);
 }
 
 #[tokio::test]

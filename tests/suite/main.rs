@@ -10,6 +10,7 @@
 mod alignment;
 mod api;
 mod bandwidth;
+mod budget;
 mod chunks;
 mod cli;
 mod copies;

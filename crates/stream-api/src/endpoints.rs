@@ -285,7 +285,11 @@ mod tests {
             // A token is nothing that is kept, and a download is there once.
             let is_kept = !row.id.starts_with("token.") && !row.id.starts_with("downloads.");
             assert!(!(row.is_repeatable() && makes && is_kept), "{}", row.id);
-            assert!(row.is_repeatable() || row.method == Method::POST, "{}", row.id);
+            assert!(
+                row.is_repeatable() || row.method == Method::POST,
+                "{}",
+                row.id
+            );
         }
     }
 

@@ -177,7 +177,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_changes_nothing_by_being_done_twice_is_sent_until_it_is_answered() {
-        for op in [Op::VideosGet, Op::VideosEdit, Op::WebhookSet, Op::KeysDelete] {
+        for op in [
+            Op::VideosGet,
+            Op::VideosEdit,
+            Op::WebhookSet,
+            Op::KeysDelete,
+        ] {
             let answers = [503, 0, 429, 1, 408];
             assert_eq!(sent(op, &answers, Some(9)).await, (true, 6), "{op:?}");
         }

@@ -283,6 +283,28 @@ mod tests {
     }
 
     #[test]
+    fn a_key_signs_alike_in_both_forms_that_it_is_answered_in() {
+        // The result of `POST …/stream/keys`, of a key that opens nothing: Base64 of a JSON Web Key, and of a PEM file.
+        let answer = include_str!("../tests/vectors/signing-key.json");
+        let key: NewSigningKey = serde_json::from_str(answer).unwrap();
+        let (jwk, pem) = (key.jwk.clone().unwrap(), key.pem.clone().unwrap());
+        let whole = TokenSigner::of(&key).unwrap();
+        assert_eq!(whole.key_id(), key.id);
+        let of_jwk = TokenSigner::from_jwk(&jwk, None).unwrap();
+        let of_pem = TokenSigner::from_pem(&key.id, &pem).unwrap();
+        let plain = STANDARD.decode(jwk.expose()).unwrap();
+        let plain = Secret::new(String::from_utf8(plain).unwrap());
+        let of_plain = TokenSigner::from_jwk(&plain, None).unwrap();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let token = |signer: &TokenSigner| signer.sign("v", &TokenRequest::default(), now).unwrap();
+        let wanted = token(&whole);
+        assert_eq!(part(&wanted, 0), json!({"alg": "RS256", "kid": key.id}));
+        for signer in [of_jwk, of_pem, of_plain] {
+            assert_eq!(token(&signer).expose(), wanted.expose());
+        }
+    }
+
+    #[test]
     fn what_is_no_key_is_refused_without_being_repeated() {
         for text in [
             "",

@@ -262,7 +262,9 @@ impl Account {
             return Turn::Now;
         }
         let wait = (1.0 - self.left) / per_ms / 1_000.0;
-        Turn::Spent(Duration::from_secs_f64(wait.clamp(0.001, window.as_secs_f64())))
+        Turn::Spent(Duration::from_secs_f64(
+            wait.clamp(0.001, window.as_secs_f64()),
+        ))
     }
 
     fn heed(&mut self, told: &Told, rule: &Rule, now: u64) {

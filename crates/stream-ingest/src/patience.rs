@@ -219,6 +219,9 @@ mod tests {
         let gone = TransportError::new(FaultKind::Connect, "refused").into();
         let (times, took, _) = outlast(policy, gone).await;
         assert!(times > 10, "{times}");
-        assert!(took <= policy.patience && took > policy.patience / 2, "{took:?}");
+        assert!(
+            took <= policy.patience && took > policy.patience / 2,
+            "{took:?}"
+        );
     }
 }

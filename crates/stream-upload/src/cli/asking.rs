@@ -146,7 +146,8 @@ impl ApiSink for Teller {
 
 /// A wait for people.
 pub(crate) fn words(wait: &ApiWait) -> String {
-    let seconds = Duration::from_secs(wait.wait.as_secs() + u64::from(wait.wait.subsec_nanos() > 0));
+    let seconds =
+        Duration::from_secs(wait.wait.as_secs() + u64::from(wait.wait.subsec_nanos() > 0));
     let time = humantime::format_duration(seconds);
     format!("waiting {time}: {}", wait.reason)
 }

@@ -73,7 +73,7 @@ pub fn run() -> ExitCode {
         #[cfg(feature = "emulator")]
         Command::Serve(args) => serve::run(args, &console),
         Command::State(args) => state::run(args, &console),
-        Command::Token(single) => api::run(single.verb, &single.account, &console),
+        Command::Token(single) => api::token(single.verb, &single.account, &console),
         Command::Usage(single) => api::run(single.verb, &single.account, &console),
         Command::Video(group) => api::run(group.verb, &group.account, &console),
         Command::Watermark(group) => api::run(group.verb, &group.account, &console),

@@ -127,10 +127,7 @@ impl AccountArgs {
 
 impl Session {
     /// `sink` hears of requests that wait.
-    pub(super) async fn open(
-        args: &AccountArgs,
-        sink: Arc<dyn ApiSink>,
-    ) -> Result<Self, CliError> {
+    pub(super) async fn open(args: &AccountArgs, sink: Arc<dyn ApiSink>) -> Result<Self, CliError> {
         let asking = Asking::new(args.patience, args.retries, args.api_share, sink);
         let place = args.place()?;
         let mut transport = ReqwestTransport::builder(Protocol::Http1)

@@ -206,8 +206,31 @@ pub(super) async fn perform(
     let out = out.as_deref().map(OutFile::create).transpose()?;
     let result = Call::send(op, &ids, &query, payload, &session.client).await;
     let mut result = result.map_err(|error| failed(op, &error))?;
-    let mut reveal = args.show_secrets || secret.is_some();
-    if let (Some(out), Some(purpose)) = (out, secret) {
+    show_result(
+        &mut result,
+        show,
+        secret.zip(out),
+        secret.is_some(),
+        args,
+        console,
+    )?;
+    if let Some(done) = done {
+        console.note(done);
+    }
+    Ok(Code::Done)
+}
+
+/// Shows what was answered. A secret that it is for goes into its file, if there is one.
+pub(super) fn show_result(
+    result: &mut Value,
+    show: Show,
+    out: Option<(Purpose, OutFile)>,
+    is_secret: bool,
+    args: &AccountArgs,
+    console: &Console,
+) -> Result<(), CliError> {
+    let mut reveal = args.show_secrets || is_secret;
+    if let Some((purpose, out)) = out {
         let text = match purpose {
             Purpose::Answer => result.to_string(),
             Purpose::Text(at) => result
@@ -223,15 +246,12 @@ pub(super) async fn perform(
         reveal = args.show_secrets;
     }
     if !reveal {
-        secret::hide(&mut result);
+        secret::hide(result);
     }
     if args.json {
-        console.value(&result);
+        console.value(result);
     } else {
-        show.print(&result, console);
+        show.print(result, console);
     }
-    if let Some(done) = done {
-        console.note(done);
-    }
-    Ok(Code::Done)
+    Ok(())
 }

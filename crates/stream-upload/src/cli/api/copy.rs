@@ -11,8 +11,8 @@ use resume_store::StoreError;
 use serde_json::json;
 use stream_api::{SourceUrl, Video, WaitOptions};
 use stream_ingest::{
-    ApiSink, ApiWait, Copied, Copier, CopyError, CopyJob, CopyResult, Found, SourceError, Stage, Uploaded, VideoSettings,
-    WaitSink,
+    ApiSink, ApiWait, Copied, Copier, CopyError, CopyJob, CopyResult, Found, SourceError, Stage,
+    Uploaded, VideoSettings, WaitSink,
 };
 use tus_engine::Resume;
 
@@ -295,8 +295,7 @@ impl WaitSink for Told {
             fields["source"] = label.into();
             self.console.json("waiting", fields);
         } else {
-            self.console
-                .note(format_args!("{label}: waiting: {error}"));
+            self.console.note(format_args!("{label}: waiting: {error}"));
         }
     }
 }

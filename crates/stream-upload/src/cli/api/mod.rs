@@ -94,6 +94,19 @@ pub(crate) fn run(
     })
 }
 
+/// Makes a token: here if there is a key, else by asking.
+pub(crate) fn token(
+    args: TokenArgs,
+    account: &AccountArgs,
+    console: &Console,
+) -> Result<Code, CliError> {
+    if args.is_local() {
+        args.sign(account, console)
+    } else {
+        run(args, account, console)
+    }
+}
+
 /// Has videos copied, and waits for them if asked to.
 pub(crate) fn copy(
     args: CopyArgs,

@@ -11,7 +11,9 @@ use std::time::Instant;
 
 use resume_store::StoreNotice;
 use stream_api::Video;
-use stream_ingest::{ApiSink, ApiWait, Applied, Found, JobError, JobResult, Stage, Uploaded, WaitSink, media_id};
+use stream_ingest::{
+    ApiSink, ApiWait, Applied, Found, JobError, JobResult, Stage, Uploaded, WaitSink, media_id,
+};
 use tus_engine::{Event, EventSink, UploadError, UploadId};
 
 use super::asking;
