@@ -10,7 +10,7 @@ use http::{HeaderName, Method, Request};
 use http_transport::{Body, Protocol, ReqwestTransport, Transport};
 use serde_json::Value;
 use stream_api::endpoints::{Found, TABLE, find};
-use stream_emulator::EmulatorHandle;
+use stream_emulator::{EmulatorBuilder, EmulatorHandle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -45,10 +45,13 @@ pub(crate) struct Line {
 impl Line {
     pub(crate) async fn new() -> Self {
         let outside = ReqwestTransport::new(Protocol::Http1).unwrap();
-        let emulator = emulator().outbound(Arc::new(outside)).start();
+        Self::with(emulator().outbound(Arc::new(outside))).await
+    }
+
+    pub(crate) async fn with(emulator: EmulatorBuilder) -> Self {
         Self {
             world: World::new(),
-            emulator: emulator.await.unwrap(),
+            emulator: emulator.start().await.unwrap(),
         }
     }
 

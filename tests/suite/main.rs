@@ -37,4 +37,5 @@ mod state;
 mod tus_js;
 mod wait;
 mod warm;
+mod webhooks;
 mod world;

@@ -126,7 +126,7 @@ where
         let mut longer = Duration::ZERO;
         match answer {
             Ok(video) => {
-                let video = match judge(video) {
+                let video = match Waited::by(video) {
                     Ok(ended) => return Ok(ended),
                     Err(video) => video,
                 };
@@ -153,23 +153,28 @@ where
     })
 }
 
-/// How it ended, or the video that is still in the making.
-fn judge(video: Video) -> Result<Waited, Box<Video>> {
-    let state = video.state();
-    let video = Box::new(video);
-    if state == VideoState::Error {
-        let status = video.status.clone().unwrap_or_default();
-        return Ok(Waited::Failed {
-            code: status.error_reason_code,
-            text: status.error_reason_text,
-            video,
-        });
-    }
-    // The state alone may say `ready` before anything can be played.
-    if video.ready_to_stream.unwrap_or(state == VideoState::Ready) {
-        Ok(Waited::Ready(video))
-    } else {
-        Err(video)
+impl Waited {
+    /// How it ended, by what was told of the video: [`Ready`](Self::Ready) or [`Failed`](Self::Failed).
+    ///
+    /// # Errors
+    /// The video itself, when it is still in the making.
+    pub fn by(video: Video) -> Result<Self, Box<Video>> {
+        let state = video.state();
+        let video = Box::new(video);
+        if state == VideoState::Error {
+            let status = video.status.clone().unwrap_or_default();
+            return Ok(Self::Failed {
+                code: status.error_reason_code,
+                text: status.error_reason_text,
+                video,
+            });
+        }
+        // The state alone may say `ready` before anything can be played.
+        if video.ready_to_stream.unwrap_or(state == VideoState::Ready) {
+            Ok(Self::Ready(video))
+        } else {
+            Err(video)
+        }
     }
 }
 

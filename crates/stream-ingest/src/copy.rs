@@ -29,6 +29,7 @@ use crate::service::MEDIA_ID;
 use crate::settings::{SettingsError, VideoSettings};
 use crate::source_key;
 use crate::wait::{Wait, WaitSink};
+use crate::webhooks::Webhooks;
 
 /// Requests for one copy in one run, at most.
 const ATTEMPTS: u32 = 5;
@@ -228,6 +229,13 @@ impl Copier {
     #[must_use]
     pub fn with_wait(self, options: WaitOptions, sink: Arc<dyn WaitSink>) -> Self {
         let wait = Some(Wait::new(options, sink));
+        Self { wait, ..self }
+    }
+
+    /// Videos that are [waited for](Self::with_wait) are asked for seldom: `webhooks` tells when they are ready.
+    #[must_use]
+    pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
+        let wait = self.wait.map(|wait| wait.with_webhooks(webhooks));
         Self { wait, ..self }
     }
 

@@ -16,6 +16,7 @@ use crate::job::{Job, JobError, JobResult, Uploaded, media_id};
 use crate::service::MEDIA_ID;
 use crate::target::Target;
 use crate::wait::{Wait, WaitSink};
+use crate::webhooks::Webhooks;
 
 /// Uploads many files to one target, some at once.
 #[derive(Debug, Clone)]
@@ -53,6 +54,15 @@ impl Ingest {
     pub fn with_wait(self, options: WaitOptions, sink: Arc<dyn WaitSink>) -> Self {
         Self {
             wait: Some(Wait::new(options, sink)),
+            ..self
+        }
+    }
+
+    /// Videos that are [waited for](Self::with_wait) are asked for seldom: `webhooks` tells when they are ready.
+    #[must_use]
+    pub fn with_webhooks(self, webhooks: Webhooks) -> Self {
+        Self {
+            wait: self.wait.map(|wait| wait.with_webhooks(webhooks)),
             ..self
         }
     }

@@ -18,6 +18,7 @@ mod settings;
 mod source_key;
 mod target;
 mod wait;
+mod webhooks;
 
 pub use apply::{Applied, ApplyError};
 pub use budget::{ALLOWED, Budget, SHARE, WINDOW};
@@ -33,3 +34,4 @@ pub use service::{CloudflareStream, MEDIA_ID};
 pub use settings::{Deletion, SettingsError, VideoSettings};
 pub use target::{Target, TargetError};
 pub use wait::{Stage, WaitSink};
+pub use webhooks::Webhooks;

@@ -11,6 +11,7 @@ use tus_engine::UploadError;
 
 use crate::ask::Desk;
 use crate::job::{JobError, Uploaded, media_id};
+use crate::webhooks::Webhooks;
 
 /// Hears of videos that are waited for. Called by the task that waits: it should return soon.
 pub trait WaitSink: Send + Sync {
@@ -30,7 +31,11 @@ pub(crate) struct Wait {
     options: WaitOptions,
     sink: Arc<dyn WaitSink>,
     desk: Desk,
+    webhooks: Option<Webhooks>,
 }
+
+/// Between two questions, where Stream tells by itself.
+const SELDOM: Duration = Duration::from_secs(5 * 60);
 
 impl Wait {
     pub(crate) fn new(options: WaitOptions, sink: Arc<dyn WaitSink>) -> Self {
@@ -39,6 +44,14 @@ impl Wait {
             options,
             sink,
             desk,
+            webhooks: None,
+        }
+    }
+
+    pub(crate) fn with_webhooks(self, webhooks: Webhooks) -> Self {
+        Self {
+            webhooks: Some(webhooks),
+            ..self
         }
     }
 
@@ -64,6 +77,23 @@ impl Wait {
         cancel: &CancellationToken,
     ) -> Result<Duration, JobError> {
         let begun = Instant::now();
+        // Before the first question: nothing is told in between.
+        let mut news = self.webhooks.as_ref().map(|webhooks| webhooks.of(uid));
+        let mut options = self.options;
+        if news.is_some() {
+            options.first_pause = options.first_pause.max(SELDOM);
+            options.longest_pause = options.longest_pause.max(SELDOM);
+        }
+        let told = async {
+            match &mut news {
+                Some(news) => loop {
+                    if let Ok(ended) = Waited::by(news.next().await) {
+                        return ended;
+                    }
+                },
+                None => std::future::pending().await,
+            }
+        };
         let seen = |video: &Video| self.sink.waiting(path, video);
         let seat = self.desk.sit();
         // It asks again by itself, for as long as the time lasts.
@@ -80,7 +110,8 @@ impl Wait {
         let ended = tokio::select! {
             biased;
             () = cancel.cancelled() => return Err(UploadError::Cancelled.into()),
-            ended = stream_api::wait_ready_by(ask, &self.options, tokio::time::sleep, seen) => ended,
+            ended = told => Ok(ended),
+            ended = stream_api::wait_ready_by(ask, &options, tokio::time::sleep, seen) => ended,
         };
         let uid = uid.to_owned();
         match ended {

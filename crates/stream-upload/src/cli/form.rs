@@ -37,7 +37,7 @@ pub(crate) fn wanted(args: &mut PutArgs) -> Result<Option<Form>, CliError> {
         return Ok(None);
     }
     check_one_time(args)?;
-    if args.video.wait.is_some() {
+    if args.video.waiting.wait.is_some() {
         return Err(CliError::usage(
             "--wait asks the account whether a video can be played, and there is no account",
         )

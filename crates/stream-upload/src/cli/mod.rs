@@ -20,6 +20,7 @@ mod serve;
 mod signals;
 mod state;
 mod stdin;
+mod waiting;
 
 use std::process::ExitCode;
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use etcetera::{AppStrategy, AppStrategyArgs};
 use jiff::{SignedDuration, Timestamp};
-use stream_api::WaitOptions;
 use stream_ingest::{Deletion, Selection, VideoSettings};
 use tus_core::RetryPolicy;
 use tus_engine::{Parallel, Parts, Resume, Service, UploaderOptions};
@@ -14,6 +13,7 @@ use super::args::{CountOrAuto, PutArgs, SelectionArgs, SizeOrAuto, TransferArgs,
 use super::bandwidth::BandwidthPlan;
 use super::exit::{CliError, Code};
 use super::place::{Place, authorities, place, service};
+use super::waiting::WaitPlan;
 
 /// Stdin as a source.
 #[derive(Debug, Clone, Copy)]
@@ -37,7 +37,7 @@ pub(crate) struct PutPlan {
     pub(crate) settings: Arc<VideoSettings>,
     pub(crate) key: Option<String>,
     /// How long videos are waited for until they can be played, if they are.
-    pub(crate) wait: Option<WaitOptions>,
+    pub(crate) wait: Option<WaitPlan>,
     pub(crate) options: UploaderOptions,
     /// How fast to send, and when.
     pub(crate) bandwidth: Option<BandwidthPlan>,
@@ -62,16 +62,13 @@ impl PutPlan {
             ))
             .hint("leave it out, or pass what the server wants with --meta KEY=VALUE"));
         }
-        if args.video.wait.is_some() && !place.has_account() {
+        if args.video.waiting.wait.is_some() && !place.has_account() {
             return Err(CliError::usage(
                 "--wait asks the account whether a video can be played, and there is no account",
             )
             .hint("leave it out: whoever has the account can ask"));
         }
-        let wait = args
-            .video
-            .wait
-            .map(|timeout| WaitOptions::default().with_timeout(timeout));
+        let wait = args.video.waiting.plan()?;
         let (sources, stdin) = sources(&args)?;
         let settings = settings(args.video)?;
         settings

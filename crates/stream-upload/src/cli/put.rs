@@ -127,6 +127,11 @@ async fn put(plan: PutPlan, found: Option<Found>, console: &Console) -> Result<C
             "no more than {limit} open files are allowed: {parallel} at once, {parts} connections each; `ulimit -n` raises it"
         ));
     }
+    // Before anything is sent: an address that is taken is no reason to upload and then not to wait.
+    let webhooks = match &plan.wait {
+        Some(wait) => wait.listen(|line| renderer.note(&line.to_string())).await?,
+        None => None,
+    };
     // First, for it makes the state folder private before the emulator's may be put into it.
     let store = open_store(&plan.state_dir)?;
     let order = Order::of(&store);
@@ -171,7 +176,10 @@ async fn put(plan: PutPlan, found: Option<Found>, console: &Console) -> Result<C
         ingest = ingest.with_account(account);
     }
     if let Some(wait) = plan.wait {
-        ingest = ingest.with_wait(wait, Arc::clone(&renderer) as Arc<dyn WaitSink>);
+        ingest = ingest.with_wait(wait.options, Arc::clone(&renderer) as Arc<dyn WaitSink>);
+    }
+    if let Some(webhooks) = webhooks {
+        ingest = ingest.with_webhooks(webhooks);
     }
     let mut succeeded = 0;
     ingest

@@ -1,15 +1,16 @@
 //! `copy`: Stream fetches the videos itself, each once, however often the command is run.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::{Args as ClapArgs, ValueHint};
 use jiff::Timestamp;
 use resume_store::StoreError;
 use serde_json::json;
-use stream_api::{SourceUrl, Video, WaitOptions};
+use stream_api::{SourceUrl, Video};
 use stream_ingest::{
     ApiSink, ApiWait, Copied, Copier, CopyError, CopyJob, CopyResult, Found, SourceError, Stage,
     Uploaded, VideoSettings, WaitSink,
@@ -28,6 +29,7 @@ use crate::cli::plan::state_dir;
 use crate::cli::put::open_store;
 use crate::cli::render::Renderer;
 use crate::cli::signals::Signals;
+use crate::cli::waiting::WaitArgs;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -53,9 +55,8 @@ pub(crate) struct CopyArgs {
     stream_through: bool,
     #[command(flatten)]
     video: NewVideoArgs,
-    /// Wait until the videos can be played, at most this long each [default without TIMEOUT: 1h]
-    #[arg(long, value_name = "TIMEOUT", num_args = 0..=1, require_equals = true, default_missing_value = "1h", value_parser = humantime::parse_duration, help_heading = "The video")]
-    wait: Option<Duration>,
+    #[command(flatten)]
+    waiting: WaitArgs,
     /// Make another video even of what was copied before
     #[arg(long)]
     force_new: bool,
@@ -93,9 +94,12 @@ pub(super) async fn run(
         job
     });
     let store = open_store(&state_dir(args.state_dir)?)?;
-    let wait = args
-        .wait
-        .map(|timeout| WaitOptions::default().with_timeout(timeout));
+    let wait = args.waiting.plan()?;
+    let webhooks = match &wait {
+        Some(wait) => wait.listen(|line| listener.note(line)).await?,
+        None => None,
+    };
+    let wait = wait.map(|wait| (wait.options, webhooks));
     let told = match listener {
         Listener::Copies(told) => told,
         Listener::Uploads(renderer) => {
@@ -109,8 +113,11 @@ pub(super) async fn run(
     .map_err(|error| CliError::new(Code::Local, format!("cannot listen to signals: {error}")))?;
     let mut copier = Copier::new(session.client.clone(), store, session.destination.as_str())
         .with_preflight(Arc::clone(&session.transport), session.is_cloudflare);
-    if let Some(options) = wait {
+    if let Some((options, webhooks)) = wait {
         copier = copier.with_wait(options, Arc::clone(&told) as Arc<dyn WaitSink>);
+        if let Some(webhooks) = webhooks {
+            copier = copier.with_webhooks(webhooks);
+        }
     }
     let count = jobs.len();
     let (mut succeeded, mut skipped, mut failed) = (0, 0, Vec::new());
@@ -147,6 +154,13 @@ impl Listener {
             Self::Uploads(Arc::new(renderer))
         } else {
             Self::Copies(Arc::new(Told::new(console, account.json)))
+        }
+    }
+
+    fn note(&self, line: &dyn Display) {
+        match self {
+            Self::Copies(told) => told.console.note(line),
+            Self::Uploads(renderer) => renderer.note(&line.to_string()),
         }
     }
 

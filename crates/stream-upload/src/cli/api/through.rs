@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use resume_store::SledStore;
 use stream_api::WaitOptions;
-use stream_ingest::{CopyJob, HttpSource, Ingest, Job, SourceError, WaitSink};
+use stream_ingest::{CopyJob, HttpSource, Ingest, Job, SourceError, WaitSink, Webhooks};
 use tus_engine::{EventSink, Uploader};
 
 use super::account::Session;
@@ -15,7 +15,7 @@ use crate::cli::signals::Signals;
 
 pub(super) async fn run(
     copies: Vec<CopyJob>,
-    wait: Option<WaitOptions>,
+    wait: Option<(WaitOptions, Option<Webhooks>)>,
     store: SledStore,
     session: &Session,
     renderer: Arc<Renderer>,
@@ -53,8 +53,11 @@ pub(super) async fn run(
         CliError::new(Code::Local, format!("cannot keep resume state: {error}"))
     })?;
     let mut ingest = Ingest::new(uploader, session.remote.target.clone()).with_account(account);
-    if let Some(wait) = wait {
-        ingest = ingest.with_wait(wait, Arc::clone(&renderer) as Arc<dyn WaitSink>);
+    if let Some((options, webhooks)) = wait {
+        ingest = ingest.with_wait(options, Arc::clone(&renderer) as Arc<dyn WaitSink>);
+        if let Some(webhooks) = webhooks {
+            ingest = ingest.with_webhooks(webhooks);
+        }
     }
     let mut succeeded = 0;
     ingest

@@ -8,6 +8,7 @@ use clap::{Args as ClapArgs, ValueEnum, ValueHint};
 use tus_core::{ChecksumAlgorithm, ChecksumWish};
 
 use crate::cli::asking::share;
+use crate::cli::waiting::WaitArgs;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "\
@@ -125,9 +126,8 @@ pub(crate) struct VideoArgs {
     /// What the source is known as from run to run, so that it may move [default: its path]
     #[arg(long)]
     pub(crate) key: Option<String>,
-    /// Wait until the video can be played, at most this long [default without TIMEOUT: 1h]
-    #[arg(long, value_name = "TIMEOUT", num_args = 0..=1, require_equals = true, default_missing_value = "1h", value_parser = humantime::parse_duration)]
-    pub(crate) wait: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) waiting: WaitArgs,
 }
 
 #[derive(Debug, ClapArgs)]
