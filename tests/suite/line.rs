@@ -1,10 +1,11 @@
 //! [`Line`]: the command line with an emulator behind it, and [`Shelf`]: whoever holds what the emulator fetches.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::{HeaderName, Method, Request};
 use http_transport::{Body, Protocol, ReqwestTransport, Transport};
@@ -150,28 +151,42 @@ pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("{value}"))
 }
 
-/// Whoever holds files that Stream fetches: answers HEAD, GET and one range.
-pub(crate) struct Shelf(std::net::SocketAddr);
+/// Whoever holds files that others fetch: answers HEAD, GET and one range, and notes what was asked for.
+pub(crate) struct Shelf {
+    address: SocketAddr,
+    ranges: Arc<Mutex<Vec<Option<u64>>>>,
+}
 
 impl Shelf {
     pub(crate) async fn new(files: &[(&'static str, Vec<u8>)]) -> Self {
         let files: Arc<HashMap<_, _>> = Arc::new(files.iter().cloned().collect());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let ranges = Arc::new(Mutex::default());
+        let asked = Arc::clone(&ranges);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&files)));
+                tokio::spawn(serve(stream, Arc::clone(&files), Arc::clone(&asked)));
             }
         });
-        Self(address)
+        Self { address, ranges }
     }
 
     pub(crate) fn url(&self, name: &str) -> String {
-        format!("http://{}/{name}", self.0)
+        format!("http://{}/{name}", self.address)
+    }
+
+    /// Where the answers so far began, in their order; none for a whole file.
+    pub(crate) fn ranges(&self) -> Vec<Option<u64>> {
+        self.ranges.lock().unwrap().clone()
     }
 }
 
-async fn serve(mut stream: TcpStream, files: Arc<HashMap<&'static str, Vec<u8>>>) {
+async fn serve(
+    mut stream: TcpStream,
+    files: Arc<HashMap<&'static str, Vec<u8>>>,
+    asked: Arc<Mutex<Vec<Option<u64>>>>,
+) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -192,8 +207,8 @@ async fn serve(mut stream: TcpStream, files: Arc<HashMap<&'static str, Vec<u8>>>
         .lines()
         .filter_map(|line| line.split_once(": bytes="))
         .find_map(|(name, range)| name.eq_ignore_ascii_case("range").then_some(range));
-    let (status, extra, bytes) = match range.and_then(|range| range.split_once('-')) {
-        None => ("200 OK", String::new(), file.as_slice()),
+    let (first, status, extra, bytes) = match range.and_then(|range| range.split_once('-')) {
+        None => (None, "200 OK", String::new(), file.as_slice()),
         Some((first, last)) => {
             let first: usize = first.parse().unwrap();
             let end = last.parse().map_or(file.len(), |last: usize| last + 1);
@@ -203,11 +218,13 @@ async fn serve(mut stream: TcpStream, files: Arc<HashMap<&'static str, Vec<u8>>>
                 end - 1,
                 file.len()
             );
-            ("206 Partial Content", range, &file[first..end])
+            let bytes = &file[first..end];
+            (Some(first as u64), "206 Partial Content", range, bytes)
         }
     };
+    asked.lock().unwrap().push(first);
     let answer = format!(
-        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\n{extra}Connection: close\r\n\r\n",
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nAccept-Ranges: bytes\r\nETag: \"{name}\"\r\n{extra}Connection: close\r\n\r\n",
         bytes.len()
     );
     let _ = stream.write_all(answer.as_bytes()).await;

@@ -103,7 +103,7 @@ pub(super) async fn run(
     let told = match listener {
         Listener::Copies(told) => told,
         Listener::Uploads(renderer) => {
-            return through::run(jobs.collect(), wait, store, session, renderer, console).await;
+            return through::run(jobs.collect(), wait, store, session, renderer).await;
         }
     };
     let signals = Signals::listen(None, {

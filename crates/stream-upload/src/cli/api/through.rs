@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use resume_store::SledStore;
 use stream_api::WaitOptions;
-use stream_ingest::{CopyJob, HttpSource, Ingest, Job, SourceError, WaitSink, Webhooks};
+use stream_ingest::{CopyJob, HttpSource, Ingest, Job, WaitSink, Webhooks};
 use tus_engine::{EventSink, Uploader};
 
 use super::account::Session;
-use crate::cli::console::Console;
 use crate::cli::exit::{CliError, Code, overall};
 use crate::cli::render::Renderer;
 use crate::cli::signals::Signals;
@@ -19,7 +18,6 @@ pub(super) async fn run(
     store: SledStore,
     session: &Session,
     renderer: Arc<Renderer>,
-    console: &Console,
 ) -> Result<Code, CliError> {
     let signals = {
         let renderer = Arc::clone(&renderer);
@@ -31,14 +29,7 @@ pub(super) async fn run(
     for copy in copies {
         match HttpSource::open(Arc::clone(&session.transport), copy.url.clone()).await {
             Ok(source) => jobs.push(job(&copy, source)),
-            Err(error) => {
-                let code = match error {
-                    SourceError::Fault { .. } => Code::Network,
-                    _ => Code::Refused,
-                };
-                failed.push(code);
-                console.error(&CliError::new(code, format!("{}: {error}", copy.label())));
-            }
+            Err(error) => failed.push(renderer.not_opened(&copy.label(), &error)),
         }
     }
     let account = session.client.clone();

@@ -174,6 +174,17 @@ impl Json {
         self.line("failed", Some(source), fields);
     }
 
+    /// A source behind a URL that could not be opened: nothing was begun.
+    pub(super) fn not_opened(&self, source: &str, message: &str, code: Code) {
+        let fields = json!({
+            "error": message,
+            "kind": kind_of(code),
+            "resumable": code == Code::Network,
+            "exit_code": code as u8,
+        });
+        self.line("failed", Some(source), fields);
+    }
+
     pub(super) fn summary(&self, tally: &Tally, elapsed: Duration) {
         let fields = json!({
             "finished": tally.finished,

@@ -12,7 +12,8 @@ use std::time::Instant;
 use resume_store::StoreNotice;
 use stream_api::Video;
 use stream_ingest::{
-    ApiSink, ApiWait, Applied, Found, JobError, JobResult, Stage, Uploaded, WaitSink, media_id,
+    ApiSink, ApiWait, Applied, Found, JobError, JobResult, SourceError, Stage, Uploaded, WaitSink,
+    media_id,
 };
 use tus_engine::{Event, EventSink, UploadError, UploadId};
 
@@ -110,6 +111,28 @@ impl Renderer {
             Code::Local,
             None,
         );
+    }
+
+    /// A source behind a URL that could not be opened. Returns what it counts as.
+    pub(crate) fn not_opened(&self, source: &str, error: &SourceError) -> Code {
+        self.lock().tally.failed += 1;
+        let message = error.to_string();
+        let (code, hint) = match error {
+            SourceError::Fault { .. } => (
+                Code::Network,
+                "check the network and the URL, then run the same command again",
+            ),
+            SourceError::NoRanges { .. } => (
+                Code::Refused,
+                "what cannot be read by ranges cannot be resumed: download it and `put` the file",
+            ),
+            _ => (Code::Refused, "check the URL, and that it has not expired"),
+        };
+        match &self.view {
+            View::Json(json) => json.not_opened(source, &message, code),
+            View::Human(_) => self.show_failure(source, &message, Some(hint), code, None),
+        }
+        code
     }
 
     /// One job is over. Returns what it counts as.
