@@ -485,9 +485,16 @@ async fn whoever_has_a_one_time_url_for_a_form_sends_one() {
     let uid = text(&listed[0]["uid"]);
     let content = line.emulator.content(uid).await.unwrap();
     assert_eq!(content, Some(std::fs::read(clip()).unwrap()));
-    let again = run(put_once(&line, &url)).await.expect(5);
+    let again = run(put_once(&line, &url)).await.expect(0);
+    assert_eq!(again.events("skipped")[0]["reason"], "already-uploaded");
+    // Somebody else, who does not know, is told by the URL itself.
+    let mut other = put_once(&line, &url);
+    other.env("STREAM_UPLOAD_STATE_DIR", line.world.path("other-state"));
+    let other = run(other).await.expect(5);
     let secret = std::fs::read_to_string(&url).unwrap();
-    assert!(!(again.stdout + &again.stderr).contains(secret.trim()));
+    for ended in [again, other] {
+        assert!(!(ended.stdout + &ended.stderr).contains(secret.trim()));
+    }
 }
 
 #[tokio::test]

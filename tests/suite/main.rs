@@ -17,6 +17,7 @@ mod copies;
 mod doubt;
 mod evidence;
 mod explain;
+mod forms;
 mod interop;
 mod library;
 mod line;

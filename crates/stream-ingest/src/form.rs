@@ -9,26 +9,17 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Frame, SizeHint};
-use http_transport::{Body, BoxError, BoxFuture, Certainty, Transport};
+use http_transport::{Body, BoxError, BoxFuture, Transport};
+use resume_store::StoreError;
 use stream_api::bounds::FORM_FILE_BYTES;
-use stream_api::{FormFile, Secret, StreamClient, UploadUrl, VideoState};
+use stream_api::{FormFile, Secret, StreamClient};
 use tus_engine::{BUFFER_BYTES, BufferPool, FileSource, Source};
 
-/// Requests that never reached the server, at most, before it is given up.
-const ATTEMPTS: u32 = 4;
-
-/// Looks at the account after a doubt, and the time before each.
-const LOOKS: [Duration; 4] = [
-    Duration::from_secs(1),
-    Duration::from_secs(2),
-    Duration::from_secs(4),
-    Duration::from_secs(8),
-];
+use crate::form_sender::FormSender;
+use crate::job::Job;
 
 /// A one-time URL and the file that goes there.
 #[derive(Debug, Clone)]
@@ -40,6 +31,8 @@ pub struct FormUpload {
     pub media_id: Option<String>,
     /// The file.
     pub path: PathBuf,
+    /// What it is known as. Default: its canonical path.
+    pub key: Option<String>,
 }
 
 impl FormUpload {
@@ -50,7 +43,20 @@ impl FormUpload {
             url,
             media_id: None,
             path: path.into(),
+            key: None,
         }
+    }
+
+    /// Sets [`key`](Self::key).
+    #[must_use]
+    pub fn with_key(self, key: Option<String>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// What the file is known as in the store.
+    #[must_use]
+    pub fn source_key(&self) -> String {
+        Job::new(&self.path).with_key(self.key.clone()).source_key()
     }
 
     /// Sets [`media_id`](Self::media_id).
@@ -72,12 +78,25 @@ pub enum FormError {
     /// The file cannot be opened or read.
     #[error("{0}")]
     File(#[source] io::Error),
-    /// It broke, and the account says that nothing arrived. The URL may be used up.
-    #[error("the file did not arrive ({0}): ask for another one-time URL")]
-    NotArrived(#[source] stream_api::Error),
+    /// An earlier run sent a form to this URL and did not learn how that ended, because it was killed or the connection
+    /// broke. Nothing was sent now.
+    #[error(
+        "an earlier run sent {sent} to this one-time URL and did not learn whether it arrived: look for the video before it is sent again"
+    )]
+    InDoubt {
+        /// What it sent.
+        sent: String,
+    },
+    /// It broke, and the account says that nothing arrived. The URL may be used up. Without an error when it was an earlier
+    /// run that broke.
+    #[error("the file did not arrive{}: ask for another one-time URL", .0.as_ref().map(|error| format!(" ({error})")).unwrap_or_default())]
+    NotArrived(#[source] Option<stream_api::Error>),
     /// The URL is used up, has expired, or the file is not what it was made for.
     #[error("the one-time URL refused the file: {0}")]
     Refused(#[source] stream_api::Error),
+    /// What was done cannot be kept, so nothing is begun; or another process uses the URL.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The file is too large for a form.
     #[error(
         "the file has {bytes} bytes, and a form takes less than {FORM_FILE_BYTES}: ask for a one-time URL for tus"
@@ -89,14 +108,15 @@ pub enum FormError {
     /// The server was not reached.
     #[error("the file was not sent: {0}")]
     Unreachable(#[source] stream_api::Error),
+    /// An earlier run used the URL for another file, or for this one before it was changed.
+    #[error("this one-time URL was used already, for {sent}: ask for another one")]
+    UsedUp {
+        /// What was sent.
+        sent: String,
+    },
 }
 
-/// Uploads a file. `account` is asked after a doubt, if it is there and the video's id is known. `progress` hears of the bytes
-/// that were handed to the connection; when a request is begun anew it begins at zero.
-///
-/// # Cancellation
-///
-/// Dropping the future breaks the form off; it cannot be gone on with.
+/// Uploads a file, and remembers nothing: see [`FormSender`], which this is without a store.
 ///
 /// # Errors
 /// [`FormError`].
@@ -106,66 +126,12 @@ pub async fn upload_form(
     account: Option<&StreamClient>,
     progress: impl FnMut(u64) + Send + Clone + 'static,
 ) -> Result<(), FormError> {
-    let url = UploadUrl::new(transport, &upload.url).map_err(FormError::Refused)?;
-    let mut pause = Duration::from_secs(1);
-    let mut attempt = 1;
-    loop {
-        let file = file(&upload.path).await?.with_progress(progress.clone());
-        let Err(error) = url.upload_form(file).await else {
-            return Ok(());
-        };
-        match &error {
-            stream_api::Error::Transport(fault) => match fault.certainty() {
-                Certainty::NotSent if attempt < ATTEMPTS => {}
-                Certainty::NotSent => return Err(FormError::Unreachable(error)),
-                Certainty::MaybeSent | Certainty::Permanent => {
-                    return settle(upload, account, error).await;
-                }
-            },
-            stream_api::Error::Api { status, .. }
-                if status.is_server_error() || *status == StatusCode::REQUEST_TIMEOUT =>
-            {
-                return settle(upload, account, error).await;
-            }
-            _ => return Err(FormError::Refused(error)),
-        }
-        tracing::debug!(%error, "the one-time URL was not reached");
-        tokio::time::sleep(pause).await;
-        pause *= 2;
-        attempt += 1;
-    }
-}
-
-/// Asks the account what became of a form that broke.
-async fn settle(
-    upload: &FormUpload,
-    account: Option<&StreamClient>,
-    error: stream_api::Error,
-) -> Result<(), FormError> {
-    let (Some(account), Some(uid)) = (account, &upload.media_id) else {
-        return Err(FormError::Doubt(error));
-    };
-    let mut told = false;
-    for pause in LOOKS {
-        tokio::time::sleep(pause).await;
-        match account.video(uid).await {
-            Ok(video) if video.state() == VideoState::PendingUpload => told = true,
-            Ok(_) => return Ok(()),
-            Err(error) if error.is_not_found() => told = true,
-            Err(error) => {
-                tracing::debug!(%error, "the account does not say whether a form arrived");
-            }
-        }
-    }
-    Err(if told {
-        FormError::NotArrived(error)
-    } else {
-        FormError::Doubt(error)
-    })
+    let sender = FormSender::new(transport).with_account(account.cloned());
+    sender.send(upload, progress).await.map(drop)
 }
 
 /// The file as a form takes it.
-async fn file(path: &Path) -> Result<FormFile, FormError> {
+pub(crate) async fn file(path: &Path) -> Result<FormFile, FormError> {
     let at = path.to_owned();
     let opened = tokio::task::spawn_blocking(move || FileSource::open(&at)).await;
     let source = opened

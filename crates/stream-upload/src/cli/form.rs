@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http_transport::{Protocol, ReqwestTransport, Transport};
+use resume_store::StoreError;
 use serde_json::json;
 use stream_api::{Secret, UploadUrl};
-use stream_ingest::{FormError, FormUpload, Target, TargetError, upload_form};
+use stream_ingest::{FormError, FormSender, FormSent, FormUpload, Target, TargetError};
+use tus_core::RetryPolicy;
 
 use super::api::api_code;
 use super::args::{PutArgs, UploadKind};
+use super::asking::Teller;
 use super::console::{Console, harmless};
 use super::exit::{CliError, Code, kind_of};
 use super::place::{authorities, one_time_text};
-use super::plan::check_one_time;
+use super::plan::{check_one_time, retry, state_dir};
+use super::put::open_store;
 
 /// What is to be done, if the URL takes a form. Reads the URL from where it is, and leaves it in `args`.
 pub(crate) fn wanted(args: &mut PutArgs) -> Result<Option<Form>, CliError> {
@@ -56,11 +60,15 @@ pub(crate) fn wanted(args: &mut PutArgs) -> Result<Option<Form>, CliError> {
         )
         .hint("read stdin into a file first, or ask for a one-time URL for tus"));
     }
-    let upload = FormUpload::new(url, path).with_media_id(args.target.media_id.clone());
+    let upload = FormUpload::new(url, path)
+        .with_media_id(args.target.media_id.clone())
+        .with_key(args.video.key.clone());
     Ok(Some(Form {
         upload,
         path: path.clone(),
         transport,
+        retry: retry(&args.transfer),
+        state_dir: state_dir(args.transfer.state_dir.clone())?,
         json: args.json,
     }))
 }
@@ -70,6 +78,8 @@ pub(crate) struct Form {
     upload: FormUpload,
     path: PathBuf,
     transport: Arc<dyn Transport>,
+    retry: RetryPolicy,
+    state_dir: PathBuf,
     json: bool,
 }
 
@@ -105,37 +115,88 @@ impl Form {
                 }
             }
         };
-        let sent = upload_form(self.transport, &self.upload, None, progress).await;
-        let media_id = self.upload.media_id.as_deref();
-        if let Err(error) = sent {
-            let code = code_of(&error);
-            if self.json {
-                let fields = json!({"source": source, "error": error.to_string(),
-                    "kind": kind_of(code), "resumable": false, "exit_code": code as u8});
-                console.json("failed", fields);
-            }
-            let told = CliError::new(code, format!("{source}: {error}"));
-            return Err(match hint_for(&error) {
-                Some(hint) => told.hint(hint),
-                None => told,
-            });
-        }
+        let sender = FormSender::new(Arc::clone(&self.transport))
+            .with_store(open_store(&self.state_dir)?)
+            .with_retry(self.retry)
+            .with_sink(Arc::new(Teller {
+                console: console.clone(),
+                events: self.json,
+            }));
+        let sent = sender.send(&self.upload, progress).await;
+        let elapsed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let code = self.tell(&source, sent, elapsed, console);
         if self.json {
-            let elapsed = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let fields = json!({"source": source, "length": bytes, "media_id": media_id,
-                "bytes_sent": bytes, "requests": 1, "elapsed_ms": elapsed});
-            console.json("finished", fields);
-        } else {
-            let id = media_id.unwrap_or("-");
-            console.out(format_args!("{}\t{}", harmless(id), harmless(&source)));
+            let (finished, skipped, failed, bytes_sent) = match &code {
+                Ok((Code::Done, Some(bytes))) => (1, 0, 0, *bytes),
+                Ok(_) => (0, 1, 0, 0),
+                Err(_) => (0, 0, 1, 0),
+            };
+            let fields = json!({"finished": finished, "skipped": skipped, "failed": failed,
+                "bytes_sent": bytes_sent, "requests": u64::from(skipped == 0), "elapsed_ms": elapsed});
+            console.json("summary", fields);
         }
-        Ok(Code::Done)
+        code.map(|(code, _)| code)
+    }
+
+    /// Tells how it ended. Returns the bytes that were sent, if any were.
+    fn tell(
+        &self,
+        source: &str,
+        sent: Result<FormSent, FormError>,
+        elapsed: u64,
+        console: &Console,
+    ) -> Result<(Code, Option<u64>), CliError> {
+        let media_id = self.upload.media_id.as_deref();
+        match sent {
+            Ok(sent) => {
+                let (earlier, bytes) = (sent.earlier, sent.bytes);
+                if self.json && earlier {
+                    let fields = json!({"source": source, "reason": "already-uploaded",
+                        "media_id": media_id});
+                    console.json("skipped", fields);
+                } else if self.json {
+                    let fields = json!({"source": source, "length": bytes, "media_id": media_id,
+                        "bytes_sent": bytes, "requests": 1, "elapsed_ms": elapsed});
+                    console.json("finished", fields);
+                } else {
+                    if earlier {
+                        console.note(format_args!("{source}: uploaded earlier"));
+                    }
+                    let id = media_id.unwrap_or("-");
+                    console.out(format_args!("{}\t{}", harmless(id), harmless(source)));
+                }
+                Ok((Code::Done, (!earlier).then_some(bytes)))
+            }
+            Err(FormError::Store(error @ StoreError::Busy { .. })) => {
+                if self.json {
+                    console.json("skipped", json!({"source": source, "reason": "busy"}));
+                } else {
+                    console.note(format_args!("skipped {source}: {error}"));
+                }
+                Ok((Code::Busy, None))
+            }
+            Err(error) => {
+                let code = code_of(&error);
+                if self.json {
+                    let resumable = matches!(error, FormError::Unreachable(_));
+                    let fields = json!({"source": source, "error": error.to_string(),
+                        "kind": kind_of(code), "resumable": resumable, "exit_code": code as u8});
+                    console.json("failed", fields);
+                }
+                let told = CliError::new(code, format!("{source}: {error}"));
+                Err(match hint_for(&error) {
+                    Some(hint) => told.hint(hint),
+                    None => told,
+                })
+            }
+        }
     }
 }
 
 fn code_of(error: &FormError) -> Code {
     match error {
-        FormError::File(_) => Code::Local,
+        FormError::File(_) | FormError::Store(_) => Code::Local,
+        FormError::UsedUp { .. } => Code::Refused,
         FormError::Refused(error) => api_code(error),
         FormError::TooLarge { .. } => Code::Refused,
         _ => Code::Network,
@@ -152,6 +213,10 @@ fn hint_for(error: &FormError) -> Option<&'static str> {
         FormError::Unreachable(_) => {
             Some("check the network, then run the same command again: nothing was sent")
         }
+        FormError::Doubt(_) | FormError::InDoubt { .. } => Some(
+            "if the video is not there, have another one-time URL made; this one is tried again after `state prune --forget SOURCE`",
+        ),
+        FormError::Store(_) => Some("choose another folder with --state-dir, or repair this one"),
         _ => None,
     }
 }

@@ -264,14 +264,18 @@ fn options(args: &TransferArgs, service: &dyn Service) -> Result<UploaderOptions
         CountOrAuto::Count(count) => Parts::Fixed(count),
     };
     let deadlines = defaults.deadlines.with_stall(args.stall_timeout);
-    let retry = RetryPolicy::DEFAULT
-        .with_patience(args.patience)
-        .with_max_refusals(args.retries);
     Ok(defaults
         .with_parallel(parallel)
         .with_chunk_bytes(chunk_bytes)
         .with_parts(parts)
         .with_checksum(args.checksum)
         .with_deadlines(deadlines)
-        .with_retry(retry))
+        .with_retry(retry(args)))
+}
+
+/// How patient an upload is.
+pub(crate) fn retry(args: &TransferArgs) -> RetryPolicy {
+    RetryPolicy::DEFAULT
+        .with_patience(args.patience)
+        .with_max_refusals(args.retries)
 }
