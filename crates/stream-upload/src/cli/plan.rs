@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use etcetera::{AppStrategy, AppStrategyArgs};
-use jiff::{SignedDuration, Timestamp};
-use stream_ingest::{Deletion, Selection, VideoSettings};
+use jiff::Timestamp;
+use stream_ingest::{Selection, VideoSettings};
 use tus_core::RetryPolicy;
 use tus_engine::{Parallel, Parts, Resume, Service, UploaderOptions};
 
@@ -105,7 +105,7 @@ impl PutPlan {
 
 /// What a one-time URL leaves to decide: nothing but which source it takes.
 pub(crate) fn check_one_time(args: &PutArgs) -> Result<(), CliError> {
-    let described = args.video.name.is_some() || !args.video.meta.is_empty();
+    let described = args.video.new.name.is_some() || !args.video.new.meta.is_empty();
     if described || streams_own(&args.video).is_some() {
         return Err(CliError::usage(
             "the settings of a video with a one-time URL are those it was made with",
@@ -142,7 +142,7 @@ fn sources(args: &PutArgs) -> Result<(Vec<PathBuf>, Option<Stdin>), CliError> {
     if dashes.len() > 1 || args.target.token_stdin {
         return Err(CliError::usage("stdin can be read once only"));
     }
-    if args.video.name.is_none() && args.target.upload_url.is_none() {
+    if args.video.new.name.is_none() && args.target.upload_url.is_none() {
         return Err(CliError::usage("stdin has no name").hint("give it one with --name"));
     }
     let stdin = Stdin {
@@ -179,12 +179,15 @@ pub(crate) fn state_dir(given: Option<PathBuf>) -> Result<PathBuf, CliError> {
 /// The first option that only Stream knows.
 fn streams_own(video: &VideoArgs) -> Option<&'static str> {
     [
-        (video.creator.is_some(), "--creator"),
-        (video.require_signed_urls, "--require-signed-urls"),
-        (!video.allowed_origins.is_empty(), "--allowed-origin"),
-        (video.thumbnail_pct.is_some(), "--thumbnail-pct"),
-        (video.watermark.is_some(), "--watermark"),
-        (video.scheduled_deletion.is_some(), "--scheduled-deletion"),
+        (video.new.creator.is_some(), "--creator"),
+        (video.new.require_signed_urls, "--require-signed-urls"),
+        (!video.new.allowed_origins.is_empty(), "--allowed-origin"),
+        (video.new.thumbnail_pct.is_some(), "--thumbnail-pct"),
+        (video.new.watermark.is_some(), "--watermark"),
+        (
+            video.new.scheduled_deletion.is_some(),
+            "--scheduled-deletion",
+        ),
         (video.max_video_duration.is_some(), "--max-video-duration"),
         (video.expiry.is_some(), "--expiry"),
     ]
@@ -194,40 +197,10 @@ fn streams_own(video: &VideoArgs) -> Option<&'static str> {
 
 /// The settings, and the source's key.
 fn settings(video: VideoArgs) -> Result<(VideoSettings, Option<String>), CliError> {
-    let mut settings = VideoSettings::default();
-    settings.name = video.name;
-    settings.meta = video.meta;
-    settings.creator = video.creator;
-    settings.require_signed_urls = video.require_signed_urls;
-    settings.allowed_origins = video.allowed_origins;
-    settings.thumbnail_pct = video.thumbnail_pct;
-    settings.watermark = video.watermark;
-    settings.scheduled_deletion = video
-        .scheduled_deletion
-        .as_deref()
-        .map(deletion)
-        .transpose()?;
+    let mut settings = video.new.settings()?;
     settings.max_duration = video.max_video_duration;
     settings.expiry = video.expiry;
     Ok((settings, video.key))
-}
-
-/// A time, or so long after creation.
-pub(crate) fn deletion(text: &str) -> Result<Deletion, CliError> {
-    let bad = || {
-        CliError::usage(format!(
-            "--scheduled-deletion {text}: a time such as 2027-01-31T00:00:00Z, or +90d, is wanted"
-        ))
-    };
-    match text.strip_prefix('+') {
-        Some(after) => {
-            let after = humantime::parse_duration(after).map_err(|_| bad())?;
-            SignedDuration::try_from(after)
-                .map(Deletion::After)
-                .map_err(|_| bad())
-        }
-        None => text.parse().map(Deletion::At).map_err(|_| bad()),
-    }
 }
 
 fn selection(args: &SelectionArgs) -> Result<Selection, CliError> {

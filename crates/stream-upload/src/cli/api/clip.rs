@@ -7,9 +7,9 @@ use stream_api::op::clip::NewClip;
 use stream_api::{Op, StreamClient};
 
 use super::call::{Call, Verb};
-use super::new_video::NewVideoArgs;
 use super::show::Show;
 use super::video::{NO_IDS, out_of_bounds};
+use crate::cli::args::NewVideoArgs;
 use crate::cli::exit::CliError;
 
 #[derive(Debug, ClapArgs)]

@@ -11,9 +11,9 @@ use stream_api::{Op, StreamClient};
 
 use super::call::{Call, Purpose, Verb};
 use super::input;
-use super::new_video::NewVideoArgs;
 use super::show::Show;
 use super::video::{NO_IDS, out_of_bounds};
+use crate::cli::args::NewVideoArgs;
 use crate::cli::console::Console;
 use crate::cli::exit::CliError;
 

@@ -2,6 +2,7 @@
 
 mod put;
 mod state;
+mod video;
 
 use std::path::PathBuf;
 
@@ -18,6 +19,7 @@ pub(crate) use put::{
     VideoArgs, key_value,
 };
 pub(crate) use state::{StateArgs, StateCommand, StateListArgs, StatePruneArgs, StateShowArgs};
+pub(crate) use video::{NewVideoArgs, deletion};
 
 /// Resumable, parallel uploads to Cloudflare Stream and every tus server.
 #[derive(Debug, Parser)]

@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use clap::{Args as ClapArgs, ValueEnum, ValueHint};
 use tus_core::{ChecksumAlgorithm, ChecksumWish};
 
+use super::video::NewVideoArgs;
 use crate::cli::asking::share;
 use crate::cli::waiting::WaitArgs;
 
@@ -93,30 +94,8 @@ pub(crate) struct TargetArgs {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "The video")]
 pub(crate) struct VideoArgs {
-    /// Its name [default: the file's]
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Further metadata
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
-    pub(crate) meta: Vec<(String, String)>,
-    /// Who made it
-    #[arg(long)]
-    pub(crate) creator: Option<String>,
-    /// Play it with signed URLs only
-    #[arg(long)]
-    pub(crate) require_signed_urls: bool,
-    /// A host that may play it, such as example.com or *.example.com
-    #[arg(long = "allowed-origin", value_name = "HOST")]
-    pub(crate) allowed_origins: Vec<String>,
-    /// Where its thumbnail is taken: 0 is its beginning, 1 its end
-    #[arg(long, value_name = "0..1")]
-    pub(crate) thumbnail_pct: Option<f64>,
-    /// The watermark profile to burn in
-    #[arg(long, value_name = "UID")]
-    pub(crate) watermark: Option<String>,
-    /// When it is deleted: a time such as 2027-01-31T00:00:00Z, or +90d after creation
-    #[arg(long, value_name = "TIME")]
-    pub(crate) scheduled_deletion: Option<String>,
+    #[command(flatten)]
+    pub(crate) new: NewVideoArgs,
     /// The longest video that is accepted, such as 2h; reserves that much storage
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     pub(crate) max_video_duration: Option<Duration>,
