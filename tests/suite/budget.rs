@@ -9,13 +9,13 @@ use stream_emulator::{Fault, FaultRule, FaultTarget, Limits, RequestRate, RetryA
 use test_support::{Process, Stream};
 
 use crate::line::{Line, Shelf, clip};
-use crate::world::{PATIENCE, end, event};
+use crate::world::{PATIENCE, end, event, run};
 
 /// Answers like this to the next request, before it is looked at.
 fn refusal(status: u16, retry_after: Option<u64>) -> FaultRule {
     FaultRule::new(Fault::Status {
         status: StatusCode::from_u16(status).unwrap(),
-        retry_after: retry_after.map(|it| RetryAfter::Seconds(it)),
+        retry_after: retry_after.map(RetryAfter::Seconds),
     })
     .on(FaultTarget::Api)
 }
@@ -211,4 +211,22 @@ async fn whoever_waits_for_a_video_is_told_that_the_api_does_not_say() {
     let waiting = event(&process, "waiting", PATIENCE).await;
     assert_eq!(waiting["reason"], "unanswered");
     end(&process).await.expect(0);
+}
+
+#[tokio::test]
+async fn a_doubt_about_a_creation_is_asked_about_within_the_budget() {
+    let line = Line::new().await;
+    let source = line.world.random_file("a.mp4", 1_000);
+    let faults = line.emulator.faults();
+    faults.add(FaultRule::new(Fault::LoseAnswer).on(FaultTarget::Creation));
+    faults.add(refusal(429, Some(3)).method(Method::GET));
+    let mut put = line.world.put_to_emulator(&line.emulator);
+    put.arg(&source);
+    let ended = run(put).await.expect(0);
+    let waits = ended.events("waiting");
+    let limits: Vec<_> = (waits.iter())
+        .filter(|it| it["reason"] == "rate-limit")
+        .collect();
+    assert!(!limits.is_empty(), "{}", ended.stdout);
+    assert_eq!(line.emulator.videos().len(), 1);
 }
