@@ -65,8 +65,8 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         word: "rate-limit",
-        meaning: "it waits because the server asked for fewer requests",
-        cause: "more requests than the service allows, from all that use the same token",
+        meaning: "it waits because the server asked for fewer requests, or is going to",
+        cause: "more requests than the service allows, from all that use the same token, or than --api-share leaves to this machine",
         remedy: "nothing: it goes on by itself; a smaller --parallel or larger chunks avoid it",
         again: Again::Yes,
     },
@@ -97,6 +97,13 @@ pub(super) const TABLE: &[Row] = &[
         cause: "the resume state cannot be written: a full or read-only disk, or a permission",
         remedy: "free space, or choose another folder with --state-dir",
         again: Again::AfterRemedy,
+    },
+    Row {
+        word: "unanswered",
+        meaning: "a video is waited for, and the API did not say how far it is",
+        cause: "the network, or the API, which answers 5xx",
+        remedy: "nothing: it is asked again until the time of --wait is over",
+        again: Again::Yes,
     },
 ];
 
