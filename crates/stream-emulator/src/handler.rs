@@ -144,6 +144,7 @@ fn planned(
 fn admit<'a>(
     shared: &'a Shared,
     route: &Route,
+    head: &Request<()>,
 ) -> Result<(Option<Passed<'a>>, HeaderMap), Box<Answer>> {
     let limits = shared.limits();
     let is_upload = match route {
@@ -151,11 +152,11 @@ fn admit<'a>(
         Route::Media { .. } | Route::OneTime { .. } | Route::Form { .. } => true,
         _ => return Ok((None, HeaderMap::new())),
     };
-    let headers = match limits.request_rate {
-        Some(rate) if !is_upload || shared.hypotheses().uploads_are_rated => {
-            shared.gate.count(rate, shared.clock.now())?
-        }
-        _ => HeaderMap::new(),
+    let headers = if !is_upload || shared.hypotheses().uploads_are_rated {
+        let address = playback::viewer_address(head);
+        shared.gate.count(&limits, address, shared.clock.now())?
+    } else {
+        HeaderMap::new()
     };
     Ok((Some(shared.gate.pass(&limits)?), headers))
 }
@@ -184,7 +185,7 @@ async fn dispatch(
     if token_is_needed && let Err(refusal) = guard::check_token(headers, &shared.options.token) {
         return Ok(refusal.answer());
     }
-    let (_passed, rate) = match admit(shared, route) {
+    let (_passed, rate) = match admit(shared, route, head) {
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(*refusal),
     };

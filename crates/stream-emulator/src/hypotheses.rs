@@ -31,8 +31,8 @@ pub struct Hypotheses {
     pub listing_lag: Duration,
     /// Whether answers about unfinished uploads say `Upload-Expires`. Default false.
     pub tells_expiry: bool,
-    /// Whether requests to upload URLs count against [`Limits::request_rate`](crate::Limits). Default
-    /// false.
+    /// Whether requests to upload URLs count against [`Limits::request_rate`](crate::Limits) and its `burst`.
+    /// Default false.
     pub uploads_are_rated: bool,
     /// The answer to HEAD and PATCH at a one-time URL whose upload is complete. Default 403; 200 for
     /// a URL that goes on telling the offset.

@@ -1,5 +1,7 @@
 //! [`Limits`]: what an account may use, and who is turned away.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -18,6 +20,9 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
+    /// Requests from one address in a window; one more is answered with 429 until the window is over, and no longer.
+    /// Default: no limit. Cloudflare's is [`RequestRate::CLOUDFLARE_BURST`].
+    pub burst: Option<RequestRate>,
     /// Requests to the API and to Stream's upload URLs at once; one more is answered with 429.
     /// Default: no limit.
     pub concurrent_requests: Option<usize>,
@@ -39,6 +44,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            burst: None,
             concurrent_requests: None,
             encode_slots: 120,
             request_rate: None,
@@ -64,6 +70,29 @@ impl RequestRate {
         requests: 1200,
         window: Duration::from_secs(300),
     };
+
+    /// 200 in a second from one address, whoever sends them.
+    /// <https://developers.cloudflare.com/fundamentals/api/reference/limits/>
+    pub const CLOUDFLARE_BURST: Self = Self {
+        requests: 200,
+        window: Duration::from_secs(1),
+    };
+
+    /// What answers say of it, in its name.
+    fn told(self, name: &str, remaining: u32, seconds: u64) -> HeaderMap {
+        let (requests, window) = (self.requests, self.window.as_secs());
+        let lines = [
+            (RATELIMIT, format!("\"{name}\";r={remaining};t={seconds}")),
+            (
+                RATELIMIT_POLICY,
+                format!("\"{name}\";q={requests};w={window}"),
+            ),
+        ];
+        let lines = lines.into_iter();
+        lines
+            .filter_map(|(name, text)| Some((name, HeaderValue::from_str(&text).ok()?)))
+            .collect()
+    }
 }
 
 /// What the videos of all accounts use at one moment.
@@ -75,11 +104,12 @@ pub(crate) struct Usage {
 }
 
 impl Limits {
-    /// What Cloudflare allows: 120 videos in the queue, [`RequestRate::CLOUDFLARE`], and the 1,000 minutes that are the least
-    /// one can buy. <https://developers.cloudflare.com/stream/pricing/>
+    /// What Cloudflare allows: 120 videos in the queue, [`RequestRate::CLOUDFLARE`] and [`RequestRate::CLOUDFLARE_BURST`],
+    /// and the 1,000 minutes that are the least one can buy. <https://developers.cloudflare.com/stream/pricing/>
     #[must_use]
     pub fn cloudflare() -> Self {
         Self {
+            burst: Some(RequestRate::CLOUDFLARE_BURST),
             request_rate: Some(RequestRate::CLOUDFLARE),
             storage_minutes: Some(1000),
             ..Self::default()
@@ -87,7 +117,7 @@ impl Limits {
     }
 
     /// All of it `times` smaller, but never nothing: the rate stays what it is, in a window and with a number of
-    /// requests that are smaller. 0 is taken for 1.
+    /// requests that are smaller. A burst has fewer requests in the same window, and ten at least. 0 is taken for 1.
     #[must_use]
     pub fn scaled(self, times: u32) -> Self {
         let times = times.max(1);
@@ -97,6 +127,10 @@ impl Limits {
             (count / times).max(usize::from(count > 0))
         };
         Self {
+            burst: self.burst.map(|burst| RequestRate {
+                requests: (burst.requests / times).max(burst.requests.min(10)),
+                ..burst
+            }),
             concurrent_requests: self.concurrent_requests.map(smaller_count),
             encode_slots: smaller_count(self.encode_slots),
             request_rate: self.request_rate.map(|rate| RequestRate {
@@ -156,9 +190,23 @@ fn refusal(status: StatusCode, code: u64, text: impl Into<String>) -> Box<Answer
     Box::new(answer::failure(status, code, text))
 }
 
+/// The refusal by one of the rates, and when to come back.
+fn too_many(rate: RequestRate, seconds: u64, told: HeaderMap) -> Box<Answer> {
+    let text = format!(
+        "More than {} requests per {} seconds reached",
+        rate.requests,
+        rate.window.as_secs()
+    );
+    let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS, code::BAD_REQUEST, text);
+    answer.headers_mut().extend(told);
+    answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+    answer
+}
+
 /// Counts requests.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
+    bursts: Mutex<HashMap<IpAddr, Window>>,
     window: Mutex<Option<Window>>,
     under_way: AtomicUsize,
 }
@@ -195,25 +243,30 @@ impl Gate {
         }
     }
 
-    /// Counts a request against the rate, and returns what every answer says of it.
+    /// Counts a request of `address` against the rate and the burst, and returns what every answer says of the rate.
+    /// Whether answers tell of the other one is not documented: only those that it refuses do.
     ///
     /// # Errors
-    /// The refusal of a request too many.
+    /// The refusal of a request too many. One that the burst refuses does not count against the rate.
     pub(crate) fn count(
         &self,
-        rate: RequestRate,
+        limits: &Limits,
+        address: IpAddr,
         now: SystemTime,
     ) -> Result<HeaderMap, Box<Answer>> {
+        if let Some(burst) = limits.burst
+            && let Some(seconds) = self.count_burst(burst, address, now)
+        {
+            return Err(too_many(burst, seconds, burst.told("burst", 0, seconds)));
+        }
+        let Some(rate) = limits.request_rate else {
+            return Ok(HeaderMap::new());
+        };
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let until = now.checked_add(rate.window).unwrap_or(now);
-        let fresh = Window {
-            until,
-            requests: 0,
-            blocked: false,
-        };
-        let window = window.get_or_insert(fresh);
+        let window = window.get_or_insert(Window::new(until));
         if window.until <= now {
-            *window = fresh;
+            *window = Window::new(until);
         }
         window.requests = window.requests.saturating_add(1);
         if window.requests > rate.requests && !window.blocked {
@@ -221,42 +274,55 @@ impl Gate {
             window.blocked = true;
             window.until = until;
         }
-        let left = window.until.duration_since(now).unwrap_or_default();
-        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-        let mut headers = HeaderMap::new();
-        let mut add = |name: HeaderName, text: String| {
-            headers.extend(HeaderValue::from_str(&text).ok().map(|value| (name, value)));
-        };
+        let seconds = window.seconds_left(now);
         let remaining = rate.requests.saturating_sub(window.requests);
-        let length = rate.window.as_secs();
-        add(RATELIMIT, format!("\"default\";r={remaining};t={seconds}"));
-        add(
-            RATELIMIT_POLICY,
-            format!("\"default\";q={};w={length}", rate.requests),
-        );
-        if !window.blocked {
-            return Ok(headers);
+        let told = rate.told("default", remaining, seconds);
+        if window.blocked {
+            return Err(too_many(rate, seconds, told));
         }
-        add(RETRY_AFTER, seconds.to_string());
-        let text = format!(
-            "More than {} requests per {length} seconds reached",
-            rate.requests
-        );
-        let mut answer = refusal(StatusCode::TOO_MANY_REQUESTS, code::BAD_REQUEST, text);
-        answer.headers_mut().extend(headers);
-        Err(answer)
+        Ok(told)
+    }
+
+    /// For how many seconds there are no more requests of this address; none where it may ask.
+    fn count_burst(&self, burst: RequestRate, address: IpAddr, now: SystemTime) -> Option<u64> {
+        let mut bursts = self.bursts.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever asked a second ago is nobody to remember.
+        bursts.retain(|_, window| window.until > now);
+        let until = now.checked_add(burst.window).unwrap_or(now);
+        let window = bursts.entry(address).or_insert(Window::new(until));
+        window.requests = window.requests.saturating_add(1);
+        (window.requests > burst.requests).then(|| window.seconds_left(now))
     }
 }
 
+impl Window {
+    fn new(until: SystemTime) -> Self {
+        Self {
+            until,
+            requests: 0,
+            blocked: false,
+        }
+    }
+
+    /// Rounded up, as `Retry-After` is.
+    fn seconds_left(&self, now: SystemTime) -> u64 {
+        let left = self.until.duration_since(now).unwrap_or_default();
+        left.as_secs() + u64::from(left.subsec_nanos() > 0)
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
     #[test]
     fn scaled_limits_are_smaller_and_never_nothing() {
         let scaled = Limits::cloudflare().scaled(20);
         let rate = scaled.request_rate.unwrap();
         assert_eq!((rate.requests, rate.window.as_secs()), (60, 15));
+        let burst = scaled.burst.unwrap();
+        assert_eq!((burst.requests, burst.window.as_secs()), (10, 1));
         assert_eq!((scaled.encode_slots, scaled.storage_minutes), (6, Some(50)));
         let scaled = Limits::cloudflare().scaled(u32::MAX);
         let rate = scaled.request_rate.unwrap();
@@ -267,21 +333,54 @@ mod tests {
 
     #[test]
     fn a_rate_that_is_exceeded_blocks_for_a_whole_window() {
-        let rate = RequestRate {
-            requests: 2,
-            window: Duration::from_secs(300),
+        let limits = Limits {
+            request_rate: Some(RequestRate {
+                requests: 2,
+                window: Duration::from_secs(300),
+            }),
+            ..Limits::default()
         };
         let gate = Gate::default();
         let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-        let headers = gate.count(rate, at(0)).unwrap();
+        let headers = gate.count(&limits, HERE, at(0)).unwrap();
         assert_eq!(headers[RATELIMIT], "\"default\";r=1;t=300");
         assert_eq!(headers[RATELIMIT_POLICY], "\"default\";q=2;w=300");
-        assert!(gate.count(rate, at(1)).is_ok());
-        let refusal = gate.count(rate, at(100)).unwrap_err();
+        assert!(gate.count(&limits, HERE, at(1)).is_ok());
+        let refusal = gate.count(&limits, HERE, at(100)).unwrap_err();
         assert_eq!(refusal.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(refusal.headers()[RETRY_AFTER], "300");
-        assert!(gate.count(rate, at(399)).is_err());
-        assert!(gate.count(rate, at(400)).is_ok());
+        assert!(gate.count(&limits, HERE, at(399)).is_err());
+        assert!(gate.count(&limits, HERE, at(400)).is_ok());
+    }
+
+    #[test]
+    fn a_burst_of_one_address_waits_for_its_second_and_holds_nobody_else_up() {
+        let limits = Limits {
+            burst: Some(RequestRate {
+                requests: 2,
+                window: Duration::from_secs(1),
+            }),
+            request_rate: Some(RequestRate::CLOUDFLARE),
+            ..Limits::default()
+        };
+        let gate = Gate::default();
+        let at = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        for _ in 0..2 {
+            let told = gate.count(&limits, HERE, at(0)).unwrap();
+            assert!(told[RATELIMIT].to_str().unwrap().starts_with("\"default\""));
+        }
+        let refusal = gate.count(&limits, HERE, at(300)).unwrap_err();
+        assert_eq!(refusal.status(), StatusCode::TOO_MANY_REQUESTS);
+        let told = |name| refusal.headers()[name].to_str().unwrap();
+        assert_eq!(told(RATELIMIT), "\"burst\";r=0;t=1");
+        assert_eq!(told(RATELIMIT_POLICY), "\"burst\";q=2;w=1");
+        assert_eq!(told(RETRY_AFTER), "1");
+        let other = IpAddr::from([192, 0, 2, 1]);
+        assert!(gate.count(&limits, other, at(300)).is_ok());
+        assert!(gate.count(&limits, HERE, at(999)).is_err());
+        // The refused ones were not counted against the rate.
+        let told = gate.count(&limits, HERE, at(1000)).unwrap();
+        assert_eq!(told[RATELIMIT], "\"default\";r=1196;t=299");
     }
 
     #[test]

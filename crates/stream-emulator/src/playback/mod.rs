@@ -31,7 +31,7 @@ use hyper::body::Frame;
 use stream_api::bounds::DOWNLOAD_NAME_CHARACTERS;
 use stream_api::op::downloads::DownloadStatus;
 
-pub(crate) use permit::Peer;
+pub(crate) use permit::{Peer, viewer_address};
 
 use crate::answer::{self, Answer};
 use crate::blob::Blob;

@@ -123,6 +123,11 @@ fn in_time(claims: &Map<String, Value>, now: SystemTime) -> Result<(), &'static 
     Ok(())
 }
 
+/// Where a request is from.
+pub(crate) fn viewer_address(head: &Request<()>) -> IpAddr {
+    Viewer::of(head).address
+}
+
 /// Who watches.
 struct Viewer {
     address: IpAddr,

@@ -134,6 +134,37 @@ async fn requests_beyond_the_rate_wait_for_a_window() {
 }
 
 #[tokio::test]
+async fn a_burst_is_refused_for_the_rest_of_its_second_and_each_address_has_its_own() {
+    let window = Duration::from_secs(1);
+    let server = limited(|limits| {
+        limits.burst = Some(RequestRate {
+            requests: 2,
+            window,
+        });
+    });
+    let server = server.await;
+    let from = async |address: &str| {
+        let line = format!("CF-Connecting-IP: {address}");
+        send(&server, "GET", VIDEOS, &[TOKEN, &line], b"")
+            .await
+            .unwrap()
+    };
+    let mut refused = from("192.0.2.1").await;
+    // The window may end in between, and another one begins.
+    while refused.status == 200 {
+        refused = from("192.0.2.1").await;
+    }
+    assert_eq!(
+        (refused.status, refused.header("retry-after")),
+        (429, Some("1"))
+    );
+    assert_eq!(refused.header("ratelimit"), Some("\"burst\";r=0;t=1"));
+    assert_eq!(from("192.0.2.2").await.status, 200);
+    server.advance(window).await;
+    assert_eq!(from("192.0.2.1").await.status, 200);
+}
+
+#[tokio::test]
 async fn requests_at_once_are_limited() {
     let server = limited(|limits| limits.concurrent_requests = Some(1)).await;
     let (uid, path) = create(&server, "YQ==").await;
