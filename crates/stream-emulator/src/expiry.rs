@@ -1,9 +1,13 @@
-//! What becomes of uploads whose time is over, and the clock that says so.
+//! What becomes of uploads and videos whose time is over, and the clock that says so.
+//!
+//! Nothing waits for a time to come: each request, and a clock that is put forward, finds what is over before anything else,
+//! so that nobody can see a video after its time. No webhook is told of a deletion; Stream documents none.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hypotheses::ExpiredVideo;
+use crate::op;
 use crate::server::Shared;
 use crate::tus;
 use crate::upload::Upload;
@@ -19,9 +23,12 @@ impl Shared {
         upload.has_expired() || expiry.is_some_and(|at| at <= now)
     }
 
-    /// Deletes the videos whose upload expired long enough ago. Their uploads stay, without a byte, to
-    /// say that they expired.
+    /// Deletes the videos that are scheduled to be, as a request would, and those whose upload expired long enough
+    /// ago. The uploads of the latter stay, without a byte, to say that they expired.
     pub(crate) async fn sweep(self: &Arc<Self>) {
+        for entry in self.videos.scheduled(self.clock.now()) {
+            op::videos::remove(self, &entry.video.uid, &entry.upload).await;
+        }
         let ExpiredVideo::DeletedAfter(stays) = self.hypotheses().expired_video else {
             return;
         };

@@ -58,6 +58,7 @@
 //! - A one-time URL works for one upload, and until it expires (30 minutes after its creation unless
 //!   that names another time). An upload that is not complete in time is refused, and its video
 //!   deleted an hour later.
+//! - A video with `scheduledDeletion` is deleted at that time, with all that belongs to it.
 //! - Faults happen below the handlers: see [`FaultPlan`].
 
 mod account;

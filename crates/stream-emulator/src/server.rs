@@ -203,6 +203,8 @@ pub(crate) async fn start(options: Options) -> io::Result<EmulatorHandle> {
             shared.completed(&upload).await;
         }
     }
+    // Nor is what became due meanwhile to be worked on.
+    shared.sweep().await;
     op::copy::resume(&shared);
     tracing::debug!(%address, "the emulator listens");
     let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));

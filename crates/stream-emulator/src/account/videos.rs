@@ -31,11 +31,13 @@ struct All {
     entries: HashMap<String, Entry>,
     /// No unfinished upload expires before, so that not every request has to look at all of them.
     first_expiry: Option<SystemTime>,
+    /// The same of what is scheduled to be deleted.
+    first_deletion: Option<SystemTime>,
 }
 
 impl All {
     fn insert(&mut self, entry: Entry) {
-        self.expect_expiry(entry.expiry());
+        self.expect(&entry);
         self.entries.insert(entry.video.uid.clone(), entry);
     }
 
@@ -58,8 +60,11 @@ impl All {
         used
     }
 
-    fn expect_expiry(&mut self, expiry: Option<SystemTime>) {
-        self.first_expiry = self.first_expiry.into_iter().chain(expiry).min();
+    /// Its time will come.
+    fn expect(&mut self, entry: &Entry) {
+        let first = |known: Option<SystemTime>, at| known.into_iter().chain(at).min();
+        self.first_expiry = first(self.first_expiry, entry.expiry());
+        self.first_deletion = first(self.first_deletion, entry.video.scheduled_deletion);
     }
 }
 
@@ -144,7 +149,7 @@ impl Videos {
                 return Ok(Err(refusal));
             }
             let entry = entry.clone();
-            all.expect_expiry(entry.expiry());
+            all.expect(&entry);
             entry
         };
         if let Some(disk) = disk {
@@ -269,6 +274,24 @@ impl Videos {
             return Vec::new();
         }
         // Looked at again next time: whoever deletes them may be stopped on the way.
+        over.into_iter().cloned().collect()
+    }
+
+    /// Copies of the videos that are to be deleted by now.
+    pub(crate) fn scheduled(&self, now: SystemTime) -> Vec<Entry> {
+        let mut all = self.lock();
+        if all.first_deletion.is_none_or(|first| first > now) {
+            return Vec::new();
+        }
+        let at = |entry: &Entry| entry.video.scheduled_deletion;
+        let due = |entry: &&Entry| at(entry).is_some_and(|at| at <= now);
+        let (over, left): (Vec<_>, Vec<_>) = all.entries.values().partition(due);
+        if over.is_empty() {
+            let first_deletion = left.into_iter().filter_map(at).min();
+            all.first_deletion = first_deletion;
+            return Vec::new();
+        }
+        // Looked at again next time, as those that expired.
         over.into_iter().cloned().collect()
     }
 

@@ -11,6 +11,7 @@ mod audio_tracks;
 mod captions;
 mod clips;
 mod copies;
+mod deletion;
 mod described;
 mod downloads;
 mod edit;
