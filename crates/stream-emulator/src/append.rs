@@ -242,7 +242,9 @@ impl Sink {
         self.upload
             .info()
             .appended(&self.append, self.synced - self.start);
-        self.upload.save(self.shared.disk.as_ref())
+        self.upload.save(self.shared.disk.as_ref())?;
+        self.shared.teller.tell();
+        Ok(())
     }
 
     /// Takes the upload back to where it was before the request.

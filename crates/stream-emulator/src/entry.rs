@@ -42,6 +42,8 @@ pub(crate) enum Work {
     },
     /// Its bytes are behind a URL.
     Fetch { url: SourceUrl },
+    /// Its bytes are being broadcast.
+    Live,
 }
 
 /// One video as it is kept. Its state is not: that follows from when it was uploaded.
@@ -182,6 +184,7 @@ impl Entry {
                 None => VideoState::PendingUpload,
                 Some(Work::Clip { .. }) => VideoState::Queued,
                 Some(Work::Fetch { .. }) => VideoState::Downloading,
+                Some(Work::Live) => VideoState::LiveInProgress,
             };
             return (state, 0.0);
         };

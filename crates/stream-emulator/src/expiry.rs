@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::hypotheses::ExpiredVideo;
+use crate::live;
 use crate::op;
 use crate::server::Shared;
 use crate::tus;
@@ -23,9 +24,11 @@ impl Shared {
         upload.has_expired() || expiry.is_some_and(|at| at <= now)
     }
 
-    /// Deletes the videos that are scheduled to be, as a request would, and those whose upload expired long enough
+    /// Ends the recordings whose broadcaster did not come back, deletes the videos that are scheduled to be, as a request
+    /// would, and those whose upload expired long enough
     /// ago. The uploads of the latter stay, without a byte, to say that they expired.
     pub(crate) async fn sweep(self: &Arc<Self>) {
+        live::sweep(self).await;
         for entry in self.videos.scheduled(self.clock.now()) {
             op::videos::remove(self, &entry.video.uid, &entry.upload).await;
         }

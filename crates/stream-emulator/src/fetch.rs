@@ -80,6 +80,8 @@ pub(crate) fn begin(shared: &Arc<Shared>, uid: &str) {
                 fetch(&working, &upload, &url).await,
             ),
             Work::Clip { .. } => ("ERR_UNKNOWN", clip(&working, &upload, &entry).await),
+            // Brought from outside.
+            Work::Live => return,
         };
         let failure = match done {
             Ok(()) | Err(Fault::Stopped) => return,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::changes::Changes;
 use crate::fault::Faults;
 use crate::hypotheses::Hypotheses;
 use crate::in_process::InProcess;
@@ -17,7 +18,7 @@ use crate::log::RequestRecord;
 use crate::quirks::Quirks;
 use crate::route::API;
 use crate::server::Shared;
-use crate::snapshot::{UploadSnapshot, VideoSnapshot};
+use crate::snapshot::{LiveInputSnapshot, UploadSnapshot, VideoSnapshot};
 
 /// A running emulator.
 ///
@@ -136,6 +137,35 @@ impl EmulatorHandle {
     #[must_use]
     pub fn videos(&self) -> Vec<VideoSnapshot> {
         self.shared.video_snapshots(&self.url())
+    }
+
+    /// All live inputs of all accounts, ordered by account and id.
+    #[must_use]
+    pub fn live_inputs(&self) -> Vec<LiveInputSnapshot> {
+        self.shared.live_input_snapshots()
+    }
+
+    /// What happens from now on, so that a test waits for it instead of asking again and again.
+    #[must_use]
+    pub fn changes(&self) -> Changes {
+        self.shared.teller.listen()
+    }
+
+    /// Comes back once `holds` says so: it is asked now, and after each of the [`changes`](Self::changes).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// # let emulator = stream_emulator::Emulator::builder().start().await?;
+    /// emulator.wait_until(|emulator| emulator.videos().is_empty()).await;
+    /// # emulator.shutdown().await
+    /// # }
+    /// ```
+    pub async fn wait_until(&self, mut holds: impl FnMut(&Self) -> bool) {
+        let mut changes = self.changes();
+        while !holds(self) {
+            changes.next().await;
+        }
     }
 
     /// The last 20,000 requests that came to an end, oldest first.

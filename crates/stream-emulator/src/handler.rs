@@ -16,6 +16,7 @@ use crate::conn::{Connection, InRequest};
 use crate::fault::{self, Fault, Subject};
 use crate::guard;
 use crate::limits::Passed;
+use crate::live;
 use crate::log::Pending;
 use crate::op::{self, Call};
 use crate::own;
@@ -193,6 +194,7 @@ async fn dispatch(
         Route::Page => page::answer(head, &page::INDEX),
         Route::Asset(asset) => page::answer(head, asset),
         Route::Play { who, what } => playback::answer(shared, who, what, head, &base).await,
+        Route::Live { key } => live::answer(shared, key, head, body).await?,
         Route::Form { .. } if head.method() != Method::POST => {
             answer::refused_by_stream(&Meaning::MethodNotAllowed.into())
         }

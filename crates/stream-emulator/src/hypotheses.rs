@@ -29,6 +29,9 @@ pub struct Hypotheses {
     /// A new video appears in listings only after so long; it can be read by its id at once. Default
     /// zero.
     pub listing_lag: Duration,
+    /// How long the recording of a live input waits for its broadcaster to come back before it becomes an ordinary
+    /// video, where the input has no `timeoutSeconds`. Default zero: it does not wait.
+    pub recording_timeout: Duration,
     /// Whether answers about unfinished uploads say `Upload-Expires`. Default false.
     pub tells_expiry: bool,
     /// Whether requests to upload URLs count against [`Limits::request_rate`](crate::Limits) and its `burst`.
@@ -54,6 +57,7 @@ impl Default for Hypotheses {
             expired_status: StatusCode::GONE,
             expired_video: ExpiredVideo::DeletedAfter(Duration::from_secs(60 * 60)),
             listing_lag: Duration::ZERO,
+            recording_timeout: Duration::ZERO,
             tells_expiry: false,
             uploads_are_rated: false,
             used_one_time_status: StatusCode::FORBIDDEN,

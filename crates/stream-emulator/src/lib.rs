@@ -20,6 +20,7 @@
 //! | `/client/v4/accounts/{account}/media/{uid}` | upload URL of a video created with a token | needed, as at the real edge |
 //! | `/tus/{secret}` | upload URL of a video created with `?direct_user=true` | none: the URL is the secret |
 //! | `/upload/{secret}` | one-time URL of `…/stream/direct_upload`, which takes a form | none: the URL is the secret |
+//! | `/live/{stream key}` | a broadcast to a live input, as the body of a POST | none: the key is the secret |
 //! | `/{uid or token}/…` | playback: `original`, `watch`, `manifest/video.m3u8`, `thumbnails/…`, `downloads/…` | a signed one in the place of the id, where the video wants that |
 //! | `/` | a page that shows the videos live, plays them, and uploads | it asks for it |
 //! | `/files/` | generic tus 1.0.0 with every extension | none, unless [`EmulatorBuilder::tus_token`] asks for it at creation |
@@ -55,6 +56,9 @@
 //!   source may be on this machine, which Stream would not reach.
 //! - Every answer is as Cloudflare's descriptions have it. What was seen to differ from them is a switch of
 //!   [`Quirks`].
+//! - A broadcast to a live input is recorded as a real video, with the states of both as Stream has them. It comes over
+//!   HTTP (`ffmpeg … -f mpegts http://127.0.0.1:PORT/live/STREAM_KEY`): there is no RTMPS, SRT or WebRTC here, nothing plays
+//!   while it is live, and outputs are not sent to.
 //! - A one-time URL works for one upload, and until it expires (30 minutes after its creation unless
 //!   that names another time). An upload that is not complete in time is refused, and its video
 //!   deleted an hour later.
@@ -67,6 +71,7 @@ mod append;
 mod blob;
 mod body;
 mod builder;
+mod changes;
 mod clock;
 mod conn;
 mod disk;
@@ -86,6 +91,7 @@ mod in_process;
 mod join;
 mod language;
 mod limits;
+mod live;
 mod log;
 mod notify;
 mod op;
@@ -107,6 +113,7 @@ mod webvtt;
 
 pub use blob::Blobs;
 pub use builder::{Emulator, EmulatorBuilder, Encoding};
+pub use changes::Changes;
 pub use fault::{Fault, FaultPlan, FaultPlanError, FaultRule, FaultTarget, Faults, RetryAfter};
 pub use handle::EmulatorHandle;
 pub use hypotheses::{Alignment, ExpiredVideo, Hypotheses};
@@ -114,4 +121,4 @@ pub use in_process::InProcess;
 pub use limits::{Limits, RequestRate};
 pub use log::RequestRecord;
 pub use quirks::Quirks;
-pub use snapshot::{UploadSnapshot, VideoSnapshot};
+pub use snapshot::{LiveInputSnapshot, UploadSnapshot, VideoSnapshot};

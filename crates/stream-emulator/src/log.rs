@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tus_core::{UploadLength, header};
 
+use crate::changes::Teller;
 use crate::stream_path::MEDIA_ID;
 
 /// One request that came to an end.
@@ -69,16 +70,18 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
 pub(crate) struct Log {
     start: Instant,
     records: Mutex<VecDeque<RequestRecord>>,
+    teller: Teller,
 }
 
 impl Log {
     /// Enough for a bulk test, a few megabytes at most.
     pub(crate) const CAPACITY: usize = 20_000;
 
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(teller: Teller) -> Self {
         Self {
             start: Instant::now(),
             records: Mutex::default(),
+            teller,
         }
     }
 
@@ -164,9 +167,9 @@ impl Pending {
     }
 }
 
-/// A one-time URL is a secret, and so is a token in a playback URL: whoever has it may use it.
+/// A one-time URL is a secret, and so is a stream key, and a token in a playback URL: whoever has it may use it.
 fn without_secret(path: &str) -> String {
-    for place in ["/tus/", "/upload/"] {
+    for place in ["/tus/", "/upload/", "/live/"] {
         if let Some(rest) = path.strip_prefix(place) {
             let query = rest.find('?').map_or("", |at| &rest[at..]);
             return format!("{place}-{query}");
@@ -188,5 +191,7 @@ impl Drop for Pending {
             records.pop_front();
         }
         records.push_back(self.record.clone());
+        drop(records);
+        self.log.teller.tell();
     }
 }

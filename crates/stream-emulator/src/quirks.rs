@@ -24,7 +24,7 @@ pub struct Quirks {
     pub flat_download: bool,
     /// A live input has a `playback` beside its URLs.
     pub live_playback: bool,
-    /// The status of a live input is an object with the word in `current.state`.
+    /// The status of a live input, once there was a connection, is an object with the word in `current.state`.
     pub live_status_object: bool,
     /// `limit=abc` is answered with 500 and an empty body.
     pub broken_limit: bool,
@@ -147,12 +147,14 @@ impl Quirks {
 
     fn change_live_input(&self, input: &mut Value) {
         if self.live_status_object {
-            let word = match input["status"].take() {
-                Value::Null => "connected".into(),
-                word => word,
-            };
-            input["status"] =
-                json!({ "current": { "state": word, "reason": "", "ingestProtocol": "rtmp" } });
+            // Measured: nothing until the first connection.
+            match input["status"].take() {
+                Value::Null => {}
+                word => {
+                    let current = json!({ "state": word, "reason": "", "ingestProtocol": "rtmp" });
+                    input["status"] = json!({ "current": current });
+                }
+            }
         }
         if self.live_playback {
             let url = |rest: &str| format!("https://live.test/{rest}");
@@ -272,9 +274,13 @@ mod tests {
         let mut quirks = Quirks::NONE;
         quirks.live_status_object = true;
         quirks.null_timeout = true;
-        let input = json!({ "success": true,
-            "result": { "status": null, "recording": { "timeoutSeconds": 0 } } });
-        let input = changed(quirks, Op::LiveInputsGet, input);
+        let input = |status: Value| {
+            let input = json!({ "success": true,
+                "result": { "status": status, "recording": { "timeoutSeconds": 0 } } });
+            changed(quirks, Op::LiveInputsGet, input)
+        };
+        assert_eq!(input(Value::Null)["result"]["status"], Value::Null);
+        let input = input("connected".into());
         assert_eq!(input["result"]["status"]["current"]["state"], "connected");
         assert_eq!(input["result"]["recording"]["timeoutSeconds"], Value::Null);
     }

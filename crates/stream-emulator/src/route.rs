@@ -25,6 +25,8 @@ pub(crate) enum Route {
     OneTime { secret: String },
     /// `/upload/{secret}`
     Form { secret: String },
+    /// `/live/{stream key}`
+    Live { key: String },
     /// `/{uid or token}/…`
     Play { who: String, what: Playable },
     /// `/page/{name}`: a file that the page loads.
@@ -76,6 +78,9 @@ impl Route {
         if let Some(secret) = path.strip_prefix("/upload/") {
             return of_id(secret, |secret| Self::Form { secret });
         }
+        if let Some(key) = path.strip_prefix("/live/") {
+            return of_id(key, |key| Self::Live { key });
+        }
         if let Some(asset) = path.strip_prefix("/page/").and_then(page::asset) {
             return Self::Asset(asset);
         }
@@ -115,6 +120,7 @@ impl Route {
             | Self::Asset(_)
             | Self::Files
             | Self::Form { .. }
+            | Self::Live { .. }
             | Self::Play { .. }
             | Self::Upload { .. }
             | Self::OneTime { .. }
@@ -139,7 +145,9 @@ impl Route {
             Self::Api(..) | Self::ApiMethod | Self::ApiUnknown => Some(FaultTarget::Api),
             Self::Own(_) => None,
             Self::Page | Self::Asset(_) => None,
-            Self::Files | Self::Play { .. } | Self::Unknown => Some(FaultTarget::Any),
+            Self::Files | Self::Live { .. } | Self::Play { .. } | Self::Unknown => {
+                Some(FaultTarget::Any)
+            }
         }
     }
 }

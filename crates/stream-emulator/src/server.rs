@@ -20,6 +20,7 @@ use tus_core::{ChecksumAlgorithm, Extension, Extensions, ServerCapabilities};
 use crate::account::{Account, Videos};
 use crate::body::Sent;
 use crate::builder::Options;
+use crate::changes::Teller;
 use crate::clock::Clock;
 use crate::conn::{Connection, Socket};
 use crate::disk::{Disk, Kind};
@@ -29,6 +30,7 @@ use crate::handle::EmulatorHandle;
 use crate::handler::{self, Cut};
 use crate::hypotheses::Hypotheses;
 use crate::limits::{Gate, Limits};
+use crate::live::{self, Stage};
 use crate::log::Log;
 use crate::notify;
 use crate::op;
@@ -56,10 +58,12 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
     pub(crate) gate: Gate,
+    pub(crate) stage: Stage,
     hypotheses: Mutex<Hypotheses>,
     limits: Mutex<Limits>,
     quirks: Mutex<Quirks>,
     pub(crate) log: Arc<Log>,
+    pub(crate) teller: Teller,
     pub(crate) disk: Option<Disk>,
     /// Work that must come to its end: bodies that are being stored.
     pub(crate) tasks: TaskTracker,
@@ -136,20 +140,23 @@ impl Shared {
             }
             entries = disk.load(Kind::Video)?;
         }
+        let teller = Teller::default();
         let shared = Self {
             files: files_rules(&options),
             stream: stream_rules(&options),
             uploads,
-            videos: Videos::new(options.encoding, entries),
+            videos: Videos::new(options.encoding, entries, teller.clone()),
             account: Account::load(disk.as_ref())?,
             workshop: Workshop::default(),
             clock,
-            faults: Faults::new(options.faults.clone()),
+            faults: Faults::new(options.faults.clone(), teller.clone()),
             gate: Gate::default(),
+            stage: Stage::default(),
             hypotheses: Mutex::new(options.hypotheses),
             limits: Mutex::new(options.limits),
             quirks: Mutex::new(options.quirks),
-            log: Arc::new(Log::new()),
+            log: Arc::new(Log::new(teller.clone())),
+            teller,
             disk,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -205,6 +212,7 @@ pub(crate) async fn start(options: Options) -> io::Result<EmulatorHandle> {
     }
     // Nor is what became due meanwhile to be worked on.
     shared.sweep().await;
+    live::resume(&shared).await;
     op::copy::resume(&shared);
     tracing::debug!(%address, "the emulator listens");
     let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));

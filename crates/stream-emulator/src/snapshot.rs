@@ -39,6 +39,22 @@ pub struct VideoSnapshot {
     pub video: Video,
 }
 
+/// One live input as it was at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct LiveInputSnapshot {
+    /// The account in its path.
+    pub account: String,
+    /// Its id.
+    pub uid: String,
+    /// Stream's word for how its connection stands; `None` until the first one.
+    pub status: Option<String>,
+    /// Whether somebody broadcasts to it.
+    pub is_on: bool,
+    /// The media id of the recording that is going on, or waits for the broadcaster to come back.
+    pub recording: Option<String>,
+}
+
 impl UploadSnapshot {
     fn of(upload: &Upload) -> Self {
         let info = upload.info();
@@ -69,6 +85,20 @@ impl Shared {
             .collect();
         uploads.sort_by(|one, other| one.id.cmp(&other.id));
         uploads
+    }
+
+    /// All live inputs of all accounts, ordered by account and id.
+    pub(crate) fn live_input_snapshots(&self) -> Vec<LiveInputSnapshot> {
+        let inputs = self.account.live_inputs.all().into_iter();
+        inputs
+            .map(|(account, input)| LiveInputSnapshot {
+                is_on: self.stage.is_on(&input.uid),
+                account,
+                uid: input.uid,
+                status: input.status,
+                recording: input.recorded,
+            })
+            .collect()
     }
 
     /// All videos of all accounts, oldest first. `base` is where this server is.

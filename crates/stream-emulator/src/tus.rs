@@ -235,6 +235,7 @@ pub(crate) async fn created(
 pub(crate) async fn remove(shared: &Arc<Shared>, upload: &Arc<Upload>) {
     upload.mark_removed();
     shared.uploads.remove(&upload.key);
+    let teller = shared.teller.clone();
     let (shared, upload) = (Arc::clone(shared), Arc::clone(upload));
     let removal = tokio::task::spawn_blocking(move || {
         let Some(disk) = &shared.disk else {
@@ -246,6 +247,7 @@ pub(crate) async fn remove(shared: &Arc<Shared>, upload: &Arc<Upload>) {
     if let Ok(Err(error)) = removal.await {
         tracing::warn!(%error, "the files of an upload cannot be removed");
     }
+    teller.tell();
 }
 
 /// Frees the bytes of an upload whose time was over. What is left of it says so.
@@ -310,6 +312,7 @@ impl Shared {
         if let Ok(Err(error)) = tokio::task::spawn_blocking(removal).await {
             tracing::warn!(%error, "the state of a video cannot be removed");
         }
+        self.teller.tell();
     }
 
     /// Called once all bytes of an upload are in.

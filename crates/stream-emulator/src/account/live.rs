@@ -1,7 +1,7 @@
 //! [`LiveInput`]: a live input and its outputs, as they are kept and as they are shown.
 //!
-//! Nobody can broadcast to this server: the URLs name its own host, so that no stream leaves the machine with keys that
-//! mean nothing elsewhere.
+//! The URLs name this server's own host, so that no stream leaves the machine with keys that mean nothing elsewhere. It
+//! takes broadcasts over HTTP alone: see [`live`](crate::live).
 
 use std::fmt;
 use std::io;
@@ -24,6 +24,9 @@ pub(crate) struct LiveInput {
     pub(crate) secrets: Secrets,
     /// The word for how its connection stands; none until somebody connects.
     pub(crate) status: Option<String>,
+    /// The recording that is still going on, or could be gone on with.
+    #[serde(default)]
+    pub(crate) recorded: Option<String>,
     /// Oldest first.
     pub(crate) outputs: Vec<Output>,
 }
@@ -126,8 +129,20 @@ impl LiveInput {
             wishes,
             secrets: Secrets::new()?,
             status: None,
+            recorded: None,
             outputs: Vec::new(),
         })
+    }
+
+    /// Whether that key is what a broadcast to it needs.
+    pub(crate) fn is_broadcast_with(&self, key: &str) -> bool {
+        self.secrets.stream_key == key
+    }
+
+    /// Whether somebody broadcasts, or is awaited back.
+    pub(crate) fn is_on(&self) -> bool {
+        let word = self.status.as_deref().unwrap_or_default();
+        ["connected", "reconnected", "reconnecting"].contains(&word)
     }
 
     /// As a listing has it: without a secret.

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::answer::Answer;
 use crate::builder::Encoding;
+use crate::changes::Teller;
 use crate::disk::{Disk, Kind};
 use crate::entry::{Entry, Failure};
 use crate::limits::{Limits, Usage};
@@ -22,8 +23,10 @@ pub(crate) struct Videos {
     all: Mutex<All>,
     /// Held while a change is made and saved.
     saving: Mutex<()>,
-    /// Something about a video is not what it was.
+    /// Something about a video is not what it was: for whoever tells webhooks.
     changed: Notify,
+    /// The same for everybody.
+    teller: Teller,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +72,7 @@ impl All {
 }
 
 impl Videos {
-    pub(crate) fn new(encoding: Encoding, entries: Vec<Entry>) -> Self {
+    pub(crate) fn new(encoding: Encoding, entries: Vec<Entry>, teller: Teller) -> Self {
         let mut all = All::default();
         for entry in entries.into_iter().filter(|entry| entry.format == 1) {
             all.insert(entry);
@@ -79,12 +82,14 @@ impl Videos {
             all: Mutex::new(all),
             saving: Mutex::default(),
             changed: Notify::new(),
+            teller,
         }
     }
 
     /// Wakes whoever waits for a change.
     pub(crate) fn changed(&self) {
         self.changed.notify_one();
+        self.teller.tell();
     }
 
     /// Comes back when something has changed since the last time. For one waiting task only.
@@ -313,7 +318,11 @@ mod tests {
 
     #[test]
     fn a_video_moves_on_when_it_is_looked_at() {
-        let videos = Videos::new(Encoding::Steps, vec![entry(Some(SystemTime::UNIX_EPOCH))]);
+        let videos = Videos::new(
+            Encoding::Steps,
+            vec![entry(Some(SystemTime::UNIX_EPOCH))],
+            Teller::default(),
+        );
         let look = || {
             videos
                 .look("a", "u", "", SystemTime::UNIX_EPOCH)

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::changes::Teller;
+
 pub(crate) use happen::{after, before, body_fault};
 pub use json::FaultPlanError;
 pub use rule::{FaultRule, FaultTarget};
@@ -157,12 +159,14 @@ pub(crate) struct Subject<'a> {
 #[derive(Debug, Default)]
 pub struct Faults {
     rules: Mutex<Vec<FaultRule>>,
+    teller: Teller,
 }
 
 impl Faults {
-    pub(crate) fn new(plan: FaultPlan) -> Self {
+    pub(crate) fn new(plan: FaultPlan, teller: Teller) -> Self {
         Self {
             rules: Mutex::new(plan.rules),
+            teller,
         }
     }
 
@@ -196,6 +200,10 @@ impl Faults {
             }
         }
         rules.retain(|rule| !rule.is_spent());
+        drop(rules);
+        if found.is_some() {
+            self.teller.tell();
+        }
         found
     }
 

@@ -195,6 +195,7 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+    use crate::changes::Teller;
     use crate::fault::{FaultPlan, Faults};
 
     fn patch<'a>(upload: &'a str, headers: &'a HeaderMap) -> Subject<'a> {
@@ -208,7 +209,7 @@ mod tests {
     }
 
     fn taken(rule: FaultRule, subjects: &[&Subject<'_>]) -> Vec<bool> {
-        let faults = Faults::new(FaultPlan::new().with(rule));
+        let faults = Faults::new(FaultPlan::new().with(rule), Teller::default());
         let happened = |subject: &&Subject<'_>| faults.take(subject).is_some();
         subjects.iter().map(happened).collect()
     }
@@ -220,7 +221,7 @@ mod tests {
             .on(FaultTarget::Upload)
             .skip(1)
             .times(2);
-        let faults = Faults::new(FaultPlan::new().with(rule));
+        let faults = Faults::new(FaultPlan::new().with(rule), Teller::default());
         let headers = HeaderMap::new();
         let it = patch("a", &headers);
         let head = Subject {

@@ -181,9 +181,9 @@ impl Shared {
         work: impl FnOnce(&Self) -> std::io::Result<T> + Send + 'static,
     ) -> std::io::Result<T> {
         let shared = Arc::clone(self);
-        tokio::task::spawn_blocking(move || work(&shared))
-            .await
-            .map_err(std::io::Error::other)?
+        let worked = tokio::task::spawn_blocking(move || work(&shared)).await;
+        self.teller.tell();
+        worked.map_err(std::io::Error::other)?
     }
 }
 

@@ -70,7 +70,7 @@ async fn create(call: &Call<'_>) -> Answered {
         start_seconds: wanted.start_seconds,
         end_seconds: wanted.end_seconds,
     };
-    new_video::add(call, Entry::with_work(account, video, work), place).await?;
+    new_video::add(call.shared, Entry::with_work(account, video, work), place).await?;
     let view = call
         .shared
         .videos

@@ -86,7 +86,7 @@ async fn create(call: &Call<'_>) -> Answered {
         uid: uid.clone(),
     };
     let entry = Entry::with_work(account, video, Work::Fetch { url });
-    new_video::add(call, entry, place).await?;
+    new_video::add(call.shared, entry, place).await?;
     let view = call
         .shared
         .videos

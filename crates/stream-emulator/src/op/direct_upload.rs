@@ -56,7 +56,7 @@ async fn create(call: &Call<'_>) -> Answered {
         account: account.clone(),
         uid,
     };
-    new_video::add(call, Entry::new(account, secret, video), place).await?;
+    new_video::add(call.shared, Entry::new(account, secret, video), place).await?;
     ok(made)
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn create(call: &Call<'_>) -> Answered {
         uid: uid.clone(),
     };
     let entry = Entry::new(account, uid.clone(), video);
-    let upload = new_video::add(call, entry, place).await?;
+    let upload = new_video::add(call.shared, entry, place).await?;
     let (shared, id) = (Arc::clone(call.shared), uid.clone());
     let taking = async move {
         let taken = take(&shared, &upload, form).await;

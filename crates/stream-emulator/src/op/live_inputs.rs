@@ -10,6 +10,7 @@ use stream_api::bounds::CREATOR_CHARACTERS;
 
 use crate::account::live::{LiveInput, Secrets, Wishes};
 use crate::answer::{self, Answer};
+use crate::live;
 use crate::op::call::ok;
 use crate::op::{Answered, Call, refuse};
 
@@ -181,12 +182,22 @@ async fn update(call: Call<'_>) -> Answered {
     settings.check()?;
     let now = call.now();
     let base = call.base.to_owned();
+    let disables = settings.enabled == Some(false);
     let updating = change(&call, move |input| {
         settings.apply(&mut input.wishes);
         input.modified = now;
         Ok(input.view(&base))
     });
-    updating.await.and_then(ok)
+    let updated = updating.await?;
+    if disables {
+        let recorded = call
+            .shared
+            .account
+            .live_inputs
+            .get(call.account(), call.id());
+        hang_up(&call, recorded.and_then(|input| input.recorded)).await;
+    }
+    ok(updated)
 }
 
 /// Its recordings stay.
@@ -198,8 +209,18 @@ async fn delete(call: Call<'_>) -> Answered {
     });
     match removing.await? {
         // Measured: an envelope with an empty text, where the documentation has an empty body.
-        Some(_) => ok(""),
+        Some(input) => {
+            hang_up(&call, input.recorded).await;
+            ok("")
+        }
         None => Err(Box::new(answer::not_found())),
+    }
+}
+
+/// Nobody broadcasts to it any more, and its recording ends with what has come.
+async fn hang_up(call: &Call<'_>, recorded: Option<String>) {
+    if call.shared.stage.hang_up(call.id()) {
+        live::close(call.shared, call.account(), call.id(), recorded.as_deref()).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //! group's operations. [`answer()`] is where a row of the table finds its group.
 
 mod audio_tracks;
-mod call;
+pub(crate) mod call;
 mod captions;
 mod clip;
 pub(crate) mod copy;
@@ -14,7 +14,7 @@ pub(crate) mod form_upload;
 mod keys;
 mod list;
 mod live_inputs;
-mod new_video;
+pub(crate) mod new_video;
 mod outputs;
 mod storage_usage;
 mod token;

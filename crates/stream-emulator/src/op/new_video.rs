@@ -13,7 +13,8 @@ use tus_core::server::UploadInfo;
 
 use crate::answer::Answer;
 use crate::entry::Entry;
-use crate::op::{Call, refuse};
+use crate::op::refuse;
+use crate::server::Shared;
 use crate::settings;
 use crate::tus;
 use crate::upload::{Place, Upload};
@@ -65,23 +66,26 @@ pub(crate) fn apply(
 /// # Errors
 /// The refusal of a full queue or a full store; 500 where it cannot be saved.
 pub(crate) async fn add(
-    call: &Call<'_>,
+    shared: &Arc<Shared>,
     entry: Entry,
     place: Place,
 ) -> Result<Arc<Upload>, Box<Answer>> {
-    let (uid, key, now) = (entry.video.uid.clone(), entry.upload.clone(), call.now());
-    let limits = call.shared.limits();
-    call.blocking(move |shared| {
+    let (uid, key) = (entry.video.uid.clone(), entry.upload.clone());
+    let (limits, now) = (shared.limits(), shared.clock.now());
+    let adding = shared.blocking(move |shared| {
         let videos = &shared.videos;
         videos.add(entry, shared.disk.as_ref(), &limits, now)
-    })
-    .await??;
+    });
+    adding.await.map_err(|error| {
+        tracing::warn!(%error, "a new video cannot be saved");
+        Box::new(super::call::unsaved())
+    })??;
     let info = UploadInfo::new(UploadLength::Deferred);
-    match tus::make(call.shared, key, place, info).await {
+    match tus::make(shared, key, place, info).await {
         Ok(upload) => Ok(upload),
         Err(error) => {
             tracing::warn!(%error, "the place of a video's bytes cannot be made");
-            call.shared.forget_video(&uid).await;
+            shared.forget_video(&uid).await;
             Err(Box::new(super::call::unsaved()))
         }
     }

@@ -103,6 +103,11 @@ pub(crate) async fn answer(
     }
     let entry = match permit::permit(shared, who, what, head, base) {
         Ok(entry) => entry,
+        Err((StatusCode::NO_CONTENT, _)) => {
+            let mut nothing = Answer::default();
+            *nothing.status_mut() = StatusCode::NO_CONTENT;
+            return nothing;
+        }
         Err((status, text)) => return answer::text(status, format!("{text}\n")),
     };
     let encoding = shared.videos.encoding;

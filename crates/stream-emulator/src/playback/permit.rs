@@ -59,8 +59,13 @@ pub(super) fn permit(
 }
 
 fn by_id(shared: &Shared, uid: &str) -> Result<Entry, Refusal> {
-    let entry = shared.videos.entry_of_any(uid);
-    let entry = entry.ok_or((StatusCode::NOT_FOUND, "there is no such video"))?;
+    let Some(entry) = shared.videos.entry_of_any(uid) else {
+        return Err(match shared.account.live_inputs.find(uid) {
+            // As Stream answers while nobody broadcasts. Here nothing plays while somebody does, either.
+            Some(_) => (StatusCode::NO_CONTENT, ""),
+            None => (StatusCode::NOT_FOUND, "there is no such video"),
+        });
+    };
     if entry.video.require_signed_urls == Some(true) {
         let text = "the video needs a signed token in the place of its id";
         return Err((StatusCode::UNAUTHORIZED, text));

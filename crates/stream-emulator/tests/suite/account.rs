@@ -172,9 +172,7 @@ async fn requests_at_once_are_limited() {
     server.faults().add(FaultRule::new(stall));
     let stalled = patch(&server, &path, 0, &[TOKEN], b"abcd");
     let other = async {
-        while !server.faults().is_spent() {
-            tokio::task::yield_now().await;
-        }
+        server.wait_until(|server| server.faults().is_spent()).await;
         let status = get(&server, &format!("{VIDEOS}/{uid}")).await.status;
         server.set_limits(Limits::default());
         // Takes the upload over, which ends the other one.

@@ -109,6 +109,7 @@ async fn a_track_is_fetched_from_a_url_and_one_that_cannot_be_heard_fails() {
         assert_eq!(result(&track)["status"], "queued");
         assert_eq!(asked.recv().await.unwrap().url, url);
         // Told a moment after it was fetched.
+        let mut changes = server.changes();
         loop {
             let listed = list(&server, &path).await;
             let newest = listed.as_array().unwrap().last().unwrap().clone();
@@ -116,7 +117,7 @@ async fn a_track_is_fetched_from_a_url_and_one_that_cannot_be_heard_fails() {
                 assert_eq!(newest["status"], wanted, "{label}");
                 break;
             }
-            tokio::task::yield_now().await;
+            changes.next().await;
         }
     }
     for wishes in [json!({ "label": "x" }), json!({ "label": "x", "url": "x" })] {

@@ -1,12 +1,10 @@
 //! Clips: a part of a video as a video of its own.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use stream_emulator::{Blobs, EmulatorHandle};
 
 use crate::api::VIDEOS;
-use crate::media::{ask, media, refusal, strict, upload, video};
+use crate::media::{ask, media, refusal, settled, strict, upload};
 
 async fn clip(server: &EmulatorHandle, from: &str, start: u32, end: u32) -> Value {
     let body = json!({
@@ -16,13 +14,7 @@ async fn clip(server: &EmulatorHandle, from: &str, start: u32, end: u32) -> Valu
     let answer = ask(server, "POST", &format!("{VIDEOS}/clip"), &body).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let uid = answer.json()["result"]["uid"].as_str().unwrap().to_owned();
-    loop {
-        let video = video(server, &uid).await;
-        if video["status"]["state"] != "queued" {
-            return video;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    settled(server, &uid).await
 }
 
 #[tokio::test]

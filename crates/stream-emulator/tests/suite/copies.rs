@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE};
@@ -12,9 +11,10 @@ use http_transport::{Body, BoxFuture, FaultKind, Transport, TransportError};
 use hyper::body::Frame;
 use serde_json::{Value, json};
 use stream_emulator::{Blobs, EmulatorHandle};
+use tokio::sync::watch;
 
 use crate::api::VIDEOS;
-use crate::media::{ask, media, refusal, strict, video};
+use crate::media::{ask, media, refusal, settled, strict};
 
 const URL: &str = "https://source.example/a.mp4?signature=secret";
 
@@ -23,7 +23,7 @@ const URL: &str = "https://source.example/a.mp4?signature=secret";
 struct Origin {
     bytes: Vec<u8>,
     mishaps: Mutex<VecDeque<Mishap>>,
-    asked: Mutex<Vec<String>>,
+    asked: watch::Sender<Vec<String>>,
 }
 
 enum Mishap {
@@ -50,12 +50,18 @@ impl Origin {
         Arc::new(Self {
             bytes,
             mishaps: Mutex::new(mishaps.into_iter().collect()),
-            asked: Mutex::default(),
+            asked: watch::Sender::default(),
         })
     }
 
     fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        self.asked.borrow().clone()
+    }
+
+    /// Waits for so many requests.
+    async fn was_asked(&self, times: usize) {
+        let mut asked = self.asked.subscribe();
+        asked.wait_for(|asked| asked.len() >= times).await.unwrap();
     }
 
     fn answer(&self, request: &Request<Body>, mishap: Option<&Mishap>) -> Response<Body> {
@@ -128,7 +134,8 @@ impl Transport for Out {
                 .get(RANGE)
                 .map_or("", |range| range.to_str().unwrap());
             let asked = format!("{} {} {range}", request.method(), request.uri().path());
-            self.0.asked.lock().unwrap().push(asked.trim().to_owned());
+            let asked = asked.trim().to_owned();
+            self.0.asked.send_modify(|all| all.push(asked));
             let mishap = self.0.mishaps.lock().unwrap().pop_front();
             match &mishap {
                 Some(Mishap::Refused) => Err(TransportError::new(FaultKind::Connect, "refused")),
@@ -152,14 +159,7 @@ async fn copy(server: &EmulatorHandle, body: &Value) -> Value {
 
 /// The video, once it is no longer being fetched.
 async fn fetched(server: &EmulatorHandle, copy: &Value) -> Value {
-    let uid = copy["uid"].as_str().unwrap();
-    loop {
-        let video = video(server, uid).await;
-        if video["status"]["state"] != "downloading" {
-            return video;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    settled(server, copy["uid"].as_str().unwrap()).await
 }
 
 #[tokio::test]
@@ -294,9 +294,7 @@ async fn a_copy_goes_on_after_a_restart() {
         .await
         .unwrap();
     let begun = copy(&server, &json!({ "input": URL })).await;
-    while origin.asked().len() < 4 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    origin.was_asked(4).await;
     server.shutdown().await.unwrap();
     let server = strict()
         .blobs(blobs())

@@ -102,9 +102,7 @@ async fn stalls_last_until_the_client_or_the_server_goes() {
     let stalled = send(&server, "PATCH", &path, &PATCH, &[7; 1000]);
     // The HEAD takes the upload over, which ends the PATCH with an answer.
     let head = async {
-        while !server.faults().is_spent() {
-            tokio::task::yield_now().await;
-        }
+        server.wait_until(|server| server.faults().is_spent()).await;
         offset(&server, &path).await
     };
     let (answer, _) = tokio::join!(stalled, head);

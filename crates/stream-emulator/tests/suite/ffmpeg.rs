@@ -1,12 +1,10 @@
 //! What is made of an original where `ffmpeg` is installed. What these lack they name, and fail.
 
-use std::time::Duration;
-
 use serde_json::json;
 use stream_emulator::{Blobs, Emulator};
 
 use crate::api::VIDEOS;
-use crate::media::{ask, media, strict, upload, video};
+use crate::media::{ask, media, settled, strict, upload};
 use crate::wire::send;
 
 fn ffmpeg_is_there() {
@@ -59,13 +57,7 @@ async fn a_clip_is_a_file_of_its_own() {
     });
     let answer = ask(&server, "POST", &format!("{VIDEOS}/clip"), &body).await;
     let uid = answer.json()["result"]["uid"].as_str().unwrap().to_owned();
-    let clip = loop {
-        let video = video(&server, &uid).await;
-        if video["status"]["state"] != "queued" {
-            break video;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    };
+    let clip = settled(&server, &uid).await;
     assert_eq!(clip["status"]["state"], "ready", "{clip}");
     let seconds = clip["duration"].as_f64().unwrap();
     assert!((0.9..1.2).contains(&seconds), "{seconds}");

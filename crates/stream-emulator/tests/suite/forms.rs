@@ -175,11 +175,10 @@ async fn a_form_that_breaks_off_leaves_nothing() {
     let head = head(&server, "POST", VIDEOS, &lines);
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&body[..30_000]).await.unwrap();
-    while server.videos().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let is_there = |server: &EmulatorHandle| !server.videos().is_empty();
+    server.wait_until(is_there).await;
     drop(stream);
-    while !server.videos().is_empty() || !server.uploads().is_empty() {
-        tokio::task::yield_now().await;
-    }
+    let is_gone =
+        |server: &EmulatorHandle| server.videos().is_empty() && server.uploads().is_empty();
+    server.wait_until(is_gone).await;
 }

@@ -8,6 +8,7 @@
 mod account;
 mod api;
 mod audio_tracks;
+mod broadcasts;
 mod captions;
 mod clips;
 mod copies;

@@ -43,6 +43,18 @@ pub(crate) async fn video(server: &EmulatorHandle, uid: &str) -> Value {
     get(server, &format!("{VIDEOS}/{uid}")).await.json()["result"].clone()
 }
 
+/// The same, once the server has done what it does for it by itself.
+pub(crate) async fn settled(server: &EmulatorHandle, uid: &str) -> Value {
+    use stream_api::VideoState::{Downloading, Queued};
+    let is_settled = |server: &EmulatorHandle| {
+        let videos = server.videos();
+        let found = videos.iter().find(|it| it.video.uid == uid);
+        !found.is_some_and(|it| [Downloading, Queued].contains(&it.video.state()))
+    };
+    server.wait_until(is_settled).await;
+    video(server, uid).await
+}
+
 /// A request to the API with a body of JSON.
 pub(crate) async fn ask(server: &EmulatorHandle, method: &str, path: &str, body: &Value) -> Answer {
     let body = body.to_string();

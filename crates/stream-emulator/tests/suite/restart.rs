@@ -33,9 +33,8 @@ async fn begin_patch(
 
 /// Waits until so many requests have come to their end.
 async fn settled(server: &EmulatorHandle, requests: usize) {
-    while server.requests().len() < requests {
-        tokio::task::yield_now().await;
-    }
+    let have = |server: &EmulatorHandle| server.requests().len() >= requests;
+    server.wait_until(have).await;
 }
 
 #[tokio::test]
@@ -231,14 +230,13 @@ async fn a_server_that_is_killed_in_a_long_patch_keeps_all_but_the_last_megabyte
     let id = path.rsplit('/').next().unwrap();
     let state = directory.path().join("uploads").join(format!("{id}.json"));
     // The state on disk is the only thing that a kill leaves, so wait for it to tell.
-    let kept = loop {
+    let kept = || {
         let text = std::fs::read(&state).unwrap();
         let state: serde_json::Value = serde_json::from_slice(&text).unwrap();
-        match state["offset"].as_u64().unwrap() {
-            0 => tokio::task::yield_now().await,
-            offset => break offset,
-        }
+        state["offset"].as_u64().unwrap()
     };
+    server.wait_until(|_| kept() > 0).await;
+    let kept = kept();
     assert!(kept >= 32 << 20);
     let image = tempfile::tempdir().unwrap();
     for name in ["uploads", "blobs"] {

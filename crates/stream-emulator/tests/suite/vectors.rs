@@ -164,9 +164,8 @@ async fn ask(server: &EmulatorHandle, path: &str, request: &Request) -> Option<A
     if request.cut_after.is_some() {
         writer.write_all(&bytes).await.expect("sent");
         drop(stream);
-        while server.requests().len() == ended {
-            tokio::task::yield_now().await;
-        }
+        let has_ended = |server: &EmulatorHandle| server.requests().len() > ended;
+        server.wait_until(has_ended).await;
         return None;
     }
     // Both at once, as a client has to: the server may answer before it has read everything.
