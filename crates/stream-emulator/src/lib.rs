@@ -50,7 +50,8 @@
 //! - Uploaded files are looked into: duration and picture are the file's own. With
 //!   [`EmulatorBuilder::judge_media`], what is no video ends in `error`, as with Stream.
 //! - Originals play by ranges, as uploaded: nothing is encoded. Where `ffmpeg` is in the path there are
-//!   thumbnails, HLS, downloads of sound, and clips that are files of their own. Without it these are 404,
+//!   thumbnails, HLS, DASH, downloads of sound, and clips that are files of their own, all but the clips with the video's
+//!   watermark painted on them. Without it these are 404,
 //!   and a clip has all bytes of its original and says so in its `meta`.
 //! - A copy from a URL is fetched by HEAD and ranges, goes on where it broke, and after a restart. Its
 //!   source may be on this machine, which Stream would not reach.

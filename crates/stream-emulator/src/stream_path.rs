@@ -46,10 +46,11 @@ pub(crate) async fn create(
     };
     let direct = is_direct(&head);
     let length = create.info.length.known().unwrap_or(0);
-    let video = match settings::read(&uid, length, head.headers(), direct, now) {
+    let mut video = match settings::read(&uid, length, head.headers(), direct, now) {
         Ok(video) => video,
         Err(text) => return Ok(answer::bad_request(text)),
     };
+    shared.account.choose_watermark(account, &mut video);
     let (account, media) = (account.to_owned(), uid.clone());
     let (key, place, location) = if direct {
         let location = format!("{base}/tus/{secret}?tusv2=true");

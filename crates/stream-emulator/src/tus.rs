@@ -306,8 +306,13 @@ impl Shared {
         let (shared, uid) = (Arc::clone(self), uid.to_owned());
         let removal = move || {
             let disk = shared.disk.as_ref();
+            let entry = shared.videos.entry_of_any(&uid);
             shared.account.forget_video(&uid, disk)?;
-            shared.videos.remove(&uid, disk)
+            shared.videos.remove(&uid, disk)?;
+            match entry.and_then(|entry| Some((entry.account, entry.video.watermark?))) {
+                Some((account, mark)) => shared.drop_picture(&account, &mark.uid),
+                None => Ok(()),
+            }
         };
         if let Ok(Err(error)) = tokio::task::spawn_blocking(removal).await {
             tracing::warn!(%error, "the state of a video cannot be removed");

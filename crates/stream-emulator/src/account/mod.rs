@@ -14,6 +14,9 @@ pub(crate) mod webhook;
 
 use std::io;
 
+use serde_json::Value;
+use stream_api::Video;
+
 pub(crate) use group::Group;
 pub(crate) use videos::Videos;
 
@@ -21,7 +24,7 @@ use audio::AudioTrack;
 use captions::Caption;
 use keys::Keys;
 use live::LiveInput;
-use watermarks::Watermark;
+use watermarks::{Picture, Watermark};
 use webhook::{Notice, Webhook};
 
 use crate::disk::Disk;
@@ -40,6 +43,8 @@ pub(crate) struct Account {
     pub(crate) live_inputs: Group<LiveInput>,
     /// What a webhook is told, by video.
     pub(crate) notices: Group<Notice>,
+    /// Of the watermarks that there are, and of those that a video was made with.
+    pub(crate) pictures: Group<Picture>,
     pub(crate) watermarks: Group<Watermark>,
     /// One per account, at [`webhook::ID`].
     pub(crate) webhooks: Group<Webhook>,
@@ -55,9 +60,21 @@ impl Account {
             keys: Keys::load(disk)?,
             live_inputs: Group::load("live-inputs", disk)?,
             notices: Group::load("notices", disk)?,
+            pictures: Group::load("watermark-pictures", disk)?,
             watermarks: Group::load("watermarks", disk)?,
             webhooks: Group::load("webhooks", disk)?,
         })
+    }
+
+    /// Writes into a new video what its watermark is now: it keeps that, whatever becomes of the profile. One that is
+    /// not there is only named.
+    pub(crate) fn choose_watermark(&self, account: &str, video: &mut Video) {
+        if let Some(chosen) = &mut video.watermark
+            && let Some(mark) = self.watermarks.get(account, &chosen.uid)
+            && let Ok(mark) = serde_json::from_value(Value::Object(mark.view()))
+        {
+            *chosen = mark;
+        }
     }
 
     /// Forgets what belongs to a video that is no more. Blocking where there is a disk.

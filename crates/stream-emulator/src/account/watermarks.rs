@@ -2,12 +2,34 @@
 
 use std::time::SystemTime;
 
-use serde::{Deserialize, Serialize};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::log::rfc3339;
 
-/// A watermark profile. Its picture is looked at and not kept: nothing here paints it.
+/// The picture of a watermark, beside its profile: a listing reads none.
+#[derive(Debug, Clone)]
+pub(crate) struct Picture(pub(crate) Bytes);
+
+impl Serialize for Picture {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        BASE64_STANDARD.encode(&self.0).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Picture {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = BASE64_STANDARD.decode(text).map_err(D::Error::custom)?;
+        Ok(Self(bytes.into()))
+    }
+}
+
+/// A watermark profile.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Watermark {
     pub(crate) uid: String,

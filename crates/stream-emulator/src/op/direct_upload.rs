@@ -45,6 +45,8 @@ async fn create(call: &Call<'_>) -> Answered {
     }
     video.max_duration_seconds = Some(wanted.max_duration_seconds.into());
     new_video::apply(wanted.video, &mut video, call.headers())?;
+    let held = &call.shared.account;
+    held.choose_watermark(call.account(), &mut video);
 
     let mut made = DirectUpload::default();
     made.uid.clone_from(&uid);

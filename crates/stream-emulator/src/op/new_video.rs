@@ -67,9 +67,11 @@ pub(crate) fn apply(
 /// The refusal of a full queue or a full store; 500 where it cannot be saved.
 pub(crate) async fn add(
     shared: &Arc<Shared>,
-    entry: Entry,
+    mut entry: Entry,
     place: Place,
 ) -> Result<Arc<Upload>, Box<Answer>> {
+    let account = &shared.account;
+    account.choose_watermark(&entry.account, &mut entry.video);
     let (uid, key) = (entry.video.uid.clone(), entry.upload.clone());
     let (limits, now) = (shared.limits(), shared.clock.now());
     let adding = shared.blocking(move |shared| {

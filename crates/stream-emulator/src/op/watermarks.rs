@@ -1,14 +1,17 @@
 //! Watermark profiles: `…/stream/watermarks`.
 
+use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 use stream_api::{Op, code};
 
-use crate::account::watermarks::{Look, Watermark};
+use crate::account::watermarks::{Look, Picture, Watermark};
 use crate::answer::{self, Answer};
+use crate::entry::Entry;
 use crate::id;
 use crate::op::call::ok;
 use crate::op::{Answered, Call, refuse};
+use crate::server::Shared;
 
 /// The largest picture. <https://developers.cloudflare.com/stream/edit-videos/applying-watermarks/> names none;
 /// Cloudflare's own description for agents has 2 MB.
@@ -55,7 +58,9 @@ async fn delete(call: Call<'_>) -> Answered {
     let (account, uid) = (call.account().to_owned(), call.id().to_owned());
     let removing = call.blocking(move |shared| {
         let marks = &shared.account.watermarks;
-        marks.remove(&account, &uid, shared.disk.as_ref())
+        let removed = marks.remove(&account, &uid, shared.disk.as_ref())?;
+        shared.drop_picture(&account, &uid)?;
+        Ok(removed)
     });
     match removing.await? {
         Some(_) => ok(""),
@@ -141,13 +146,40 @@ async fn make(call: Call<'_>, picture: &[u8], look: Look, from: Option<String>) 
         look,
     };
     let view = mark.view();
+    let picture = Picture(Bytes::copy_from_slice(picture));
     let account = call.account().to_owned();
     let saving = call.blocking(move |shared| {
-        let marks = &shared.account.watermarks;
-        marks.put(&account, &uid, mark, shared.disk.as_ref())
+        let (account, uid, disk) = (&account, &uid, shared.disk.as_ref());
+        let held = &shared.account;
+        held.pictures.put(account, uid, picture, disk)?;
+        held.watermarks.put(account, uid, mark, disk)
     });
     saving.await?;
     ok(view)
+}
+
+impl Shared {
+    /// Forgets the picture of a watermark that is no more, unless a video was made with it. Blocking where there is a
+    /// disk.
+    ///
+    /// # Errors
+    /// What removing the file came back with.
+    pub(crate) fn drop_picture(&self, account: &str, uid: &str) -> std::io::Result<()> {
+        let has_it = |entry: &Entry| {
+            entry
+                .video
+                .watermark
+                .as_ref()
+                .is_some_and(|it| it.uid == uid)
+        };
+        let is_wanted = self.account.watermarks.get(account, uid).is_some()
+            || self.videos.entries().iter().any(has_it);
+        if is_wanted {
+            return Ok(());
+        }
+        let pictures = &self.account.pictures;
+        pictures.remove(account, uid, self.disk.as_ref()).map(drop)
+    }
 }
 
 fn broken() -> Box<Answer> {

@@ -4,11 +4,14 @@
 //! |---|---|---|
 //! | `original` | the uploaded bytes, by ranges; Stream has no such path | no |
 //! | `watch`, `iframe` | a page that plays the original | no |
-//! | `downloads/default.mp4` | the video as MP4, once that was asked for | unless it is MP4 |
+//! | `downloads/default.mp4` | the video as MP4, once that was asked for | unless it is MP4 without a watermark |
 //! | `downloads/audio.m4a` | its sound, once that was asked for | yes |
 //! | `manifest/video.m3u8` | HLS | yes |
 //! | `thumbnails/thumbnail.jpg` | a picture; `?time=2s` | yes |
-//! | `manifest/video.mpd` | nothing yet: 404 | |
+//! | `manifest/video.mpd` | DASH, of the same pictures | yes |
+//!
+//! A watermark is painted on all that ffmpeg makes, as the profile was when the video was created. The original, and the page
+//! that plays it, have none.
 //!
 //! Who may play what is decided in [`permit`].
 
@@ -81,13 +84,25 @@ pub(crate) fn route(path: &str) -> Option<(String, Playable)> {
     Some(((*who).to_owned(), what))
 }
 
-/// `video.m3u8`, `video.mpd`, `segment00000.ts`.
+/// `video.m3u8`, `segment00000.ts`; `video.mpd`, `init0.m4s`, `chunk0-00001.m4s`.
 fn is_of_manifest(file: &str) -> bool {
-    let number = |file: &str| {
-        let number = file.strip_prefix("segment")?.strip_suffix(".ts")?;
-        Some(number.len() == 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
-    };
-    matches!(file, "video.m3u8" | "video.mpd") || number(file) == Some(true)
+    let is_number = |text: &str| text.len() == 5 && text.bytes().all(|it| it.is_ascii_digit());
+    let is_stream = |text: &str| matches!(text, "0" | "1");
+    let segment = file
+        .strip_prefix("segment")
+        .and_then(|it| it.strip_suffix(".ts"));
+    let init = file
+        .strip_prefix("init")
+        .and_then(|it| it.strip_suffix(".m4s"));
+    let chunk = file
+        .strip_prefix("chunk")
+        .and_then(|it| it.strip_suffix(".m4s"));
+    matches!(file, "video.m3u8" | "video.mpd")
+        || segment.is_some_and(is_number)
+        || init.is_some_and(is_stream)
+        || chunk
+            .and_then(|it| it.split_once('-'))
+            .is_some_and(|(stream, number)| is_stream(stream) && is_number(number))
 }
 
 /// Answers a request for something to play.
@@ -126,15 +141,14 @@ pub(crate) async fn answer(
             let kind = "image/jpeg";
             made(shared, &entry, &upload, &Product::Thumbnail(at), kind, head).await
         }
-        Playable::Manifest(file) if file == "video.mpd" => {
-            missing("the emulator makes HLS only: manifest/video.m3u8")
-        }
         Playable::Manifest(file) => {
-            let kind = match file.strip_suffix(".ts") {
-                Some(_) => "video/mp2t",
-                None => "application/vnd.apple.mpegurl",
+            let (kind, product): (_, fn(String) -> Product) = match file.rsplit_once('.') {
+                Some((_, "ts")) => ("video/mp2t", Product::Manifest),
+                Some((_, "mpd")) => ("application/dash+xml", Product::Dash),
+                Some((_, "m4s")) => ("video/mp4", Product::Dash),
+                _ => ("application/vnd.apple.mpegurl", Product::Manifest),
             };
-            let product = Product::Manifest(file.clone());
+            let product = product(file.clone());
             made(shared, &entry, &upload, &product, kind, head).await
         }
     };
@@ -367,7 +381,8 @@ async fn download(
         return missing("the download is not there: it must be asked for first");
     }
     let is_mp4 = entry.media_type.as_deref() == Some("video/mp4");
-    let mut answer = if product == Product::Default && is_mp4 {
+    let is_painted = entry.video.watermark.is_some() && ffmpeg::can_make(shared, entry);
+    let mut answer = if product == Product::Default && is_mp4 && !is_painted {
         original(entry, upload, head).await
     } else {
         made(shared, entry, upload, &product, kind, head).await

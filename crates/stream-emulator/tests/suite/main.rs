@@ -31,6 +31,7 @@ mod media;
 mod one_time;
 mod own;
 mod page;
+mod paint;
 mod playback;
 mod quirks;
 mod restart;

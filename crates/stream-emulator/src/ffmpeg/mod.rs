@@ -1,8 +1,11 @@
-//! What is made of an original with `ffmpeg`, where that is installed: clips, thumbnails, HLS, downloads. What was made
+//! What is made of an original with `ffmpeg`, where that is installed: clips, thumbnails, HLS, DASH, downloads. What was made
 //! is kept in the data directory (`made/<uid>/`), or in a temporary folder that goes with the server.
 //!
 //! A file may be anything that somebody uploaded, and some formats name other files. So only what the prober has
 //! recognised is handed over, with the reader for that container named, and no other protocol than files.
+
+mod paint;
+mod product;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -19,23 +22,12 @@ use crate::blob::Blob;
 use crate::entry::Entry;
 use crate::server::Shared;
 use crate::upload::Upload;
+use paint::Paint;
+pub(crate) use product::Product;
+use product::{ENCODERS, EVEN};
 
 /// Longer than a test's video takes.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// What every player plays. H.264 wants even sides.
-const ENCODERS: [&str; 10] = [
-    "-c:v",
-    "libx264",
-    "-preset",
-    "veryfast",
-    "-pix_fmt",
-    "yuv420p",
-    "-vf",
-    "scale=trunc(iw/2)*2:trunc(ih/2)*2",
-    "-c:a",
-    "aac",
-];
 
 /// Where things are made.
 #[derive(Debug, Default)]
@@ -43,63 +35,6 @@ pub(crate) struct Workshop {
     /// One at a time: two requests for one thumbnail make it once.
     turn: Mutex<()>,
     temporary: OnceLock<TempDir>,
-}
-
-/// A file that can be made of a video.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Product {
-    /// The sound as M4A.
-    Audio,
-    /// MP4 for downloading, of what is in another container.
-    Default,
-    /// HLS: `video.m3u8`, or one of its segments.
-    Manifest(String),
-    /// A picture at so many milliseconds.
-    Thumbnail(u64),
-}
-
-impl Product {
-    /// The folder or file below the video's own.
-    fn name(&self) -> String {
-        match self {
-            Self::Audio => "audio.m4a".to_owned(),
-            Self::Default => "default.mp4".to_owned(),
-            Self::Manifest(_) => "hls".to_owned(),
-            Self::Thumbnail(at) => format!("thumbnail-{at}.jpg"),
-        }
-    }
-
-    /// What comes behind the input.
-    fn arguments(&self, target: &Path) -> Vec<OsString> {
-        let words: &[&str] = match self {
-            Self::Audio => &["-vn", "-c:a", "aac", "-f", "mp4"],
-            Self::Default => &["-f", "mp4"],
-            Self::Manifest(_) => &["-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod"],
-            Self::Thumbnail(_) => &[
-                "-frames:v",
-                "1",
-                "-vf",
-                "scale=640:-2",
-                "-update",
-                "1",
-                "-f",
-                "image2",
-            ],
-        };
-        let mut arguments = Vec::new();
-        if matches!(self, Self::Default | Self::Manifest(_)) {
-            arguments.extend(ENCODERS.iter().map(OsString::from));
-        }
-        arguments.extend(words.iter().map(OsString::from));
-        if let Self::Manifest(_) = self {
-            arguments.push("-hls_segment_filename".into());
-            arguments.push(target.join("segment%05d.ts").into());
-            arguments.push(target.join("video.m3u8").into());
-        } else {
-            arguments.push(target.into());
-        }
-        arguments
-    }
 }
 
 /// The file of a product, made if need be; `None` where `ffmpeg` is not there or cannot read the video.
@@ -112,30 +47,72 @@ pub(crate) async fn product(
     let reader = reader(shared, entry)?;
     let made = async {
         let folder = shared.workshop.folder(shared, &entry.video.uid).await?;
-        let target = folder.join(product.name());
         let _turn = shared.workshop.turn.lock().await;
-        if !tokio::fs::try_exists(&target).await? {
-            // Made beside and renamed: what has the name is whole.
-            let beside = folder.join(format!("new-{}", product.name()));
-            let seek = match product {
-                Product::Manifest(_) => {
-                    let _ = tokio::fs::remove_dir_all(&beside).await;
-                    tokio::fs::create_dir_all(&beside).await?;
-                    None
-                }
-                Product::Thumbnail(at) => Some(*at),
-                _ => None,
-            };
-            let input = input(&folder, upload).await?;
-            run(reader, seek, &input, product.arguments(&beside)).await?;
-            tokio::fs::rename(&beside, &target).await?;
-        }
-        Ok(match product {
-            Product::Manifest(file) => target.join(file),
-            _ => target,
-        })
+        let making = Making {
+            shared,
+            entry,
+            upload,
+            folder: &folder,
+        };
+        let made = if let Product::Dash(_) = product {
+            let hls = Product::Manifest("video.m3u8".to_owned());
+            let source = making.of_original(reader, &hls).await?.join("video.m3u8");
+            let source = Input::new("hls", source);
+            making.of(source, None, product).await?
+        } else {
+            making.of_original(reader, product).await?
+        };
+        Ok(product.file().map_or(made.clone(), |file| made.join(file)))
     };
     Some(made.await)
+}
+
+/// What is needed to make something of a video.
+struct Making<'a> {
+    shared: &'a Shared,
+    entry: &'a Entry,
+    upload: &'a Arc<Upload>,
+    folder: &'a Path,
+}
+
+impl Making<'_> {
+    /// Of the uploaded bytes, with the video's watermark painted on the pictures.
+    async fn of_original(&self, reader: &'static str, product: &Product) -> io::Result<PathBuf> {
+        let mut source = Input::new(reader, input(self.folder, self.upload).await?);
+        if let Product::Thumbnail(at) = product {
+            source.seek_ms = Some(*at);
+        }
+        let paint = Paint::of(self.shared, self.entry);
+        self.of(source, paint, product).await
+    }
+
+    async fn of(
+        &self,
+        source: Input,
+        paint: Option<Paint>,
+        product: &Product,
+    ) -> io::Result<PathBuf> {
+        let target = self.folder.join(product.name());
+        if tokio::fs::try_exists(&target).await? {
+            return Ok(target);
+        }
+        // Made beside and renamed: what has the name is whole.
+        let beside = self.folder.join(format!("new-{}", product.name()));
+        if product.file().is_some() {
+            let _ = tokio::fs::remove_dir_all(&beside).await;
+            tokio::fs::create_dir_all(&beside).await?;
+        }
+        let mut inputs = vec![source];
+        if let Some(paint) = &paint {
+            let mark = self.folder.join("watermark");
+            tokio::fs::write(&mark, &paint.picture).await?;
+            inputs.push(Input::new(paint.reader, mark));
+        }
+        let arguments = product.arguments(&beside, paint.as_ref());
+        run(&inputs, arguments).await?;
+        tokio::fs::rename(&beside, &target).await?;
+        Ok(target)
+    }
 }
 
 /// A file with a part of a video, as MP4, for whoever takes it to remove; `None` as with [`product`].
@@ -150,15 +127,24 @@ pub(crate) async fn cut(
     let cut = async {
         let folder = shared.workshop.folder(shared, &entry.video.uid).await?;
         let _turn = shared.workshop.turn.lock().await;
-        let input = input(&folder, upload).await?;
+        let mut source = Input::new(reader, input(&folder, upload).await?);
+        source.seek_ms = Some(u64::from(start_seconds) * 1000);
         let target = folder.join(format!("clip-{}.mp4", crate::id::new()?));
         let length = end_seconds.saturating_sub(start_seconds).to_string();
-        let words = ["-t", &length, "-movflags", "+faststart", "-f", "mp4"];
+        let words = [
+            "-vf",
+            EVEN,
+            "-t",
+            &length,
+            "-movflags",
+            "+faststart",
+            "-f",
+            "mp4",
+        ];
         let words = ENCODERS.iter().chain(&words);
         let mut arguments: Vec<OsString> = words.map(OsString::from).collect();
         arguments.push(target.clone().into());
-        let seek = u64::from(start_seconds) * 1000;
-        run(reader, Some(seek), &input, arguments).await?;
+        run(&[source], arguments).await?;
         Ok(target)
     };
     Some(cut.await)
@@ -191,6 +177,11 @@ impl Workshop {
             let _ = tokio::fs::remove_dir_all(folder).await;
         }
     }
+}
+
+/// Whether anything can be made of a video.
+pub(crate) fn can_make(shared: &Shared, entry: &Entry) -> bool {
+    reader(shared, entry).is_some()
 }
 
 /// The name of ffmpeg's reader for a video; `None` where nothing can be made of it.
@@ -236,35 +227,37 @@ async fn input(folder: &Path, upload: &Arc<Upload>) -> io::Result<PathBuf> {
     writing.await.map_err(io::Error::other)?
 }
 
-async fn run(
-    reader: &str,
+/// A file for ffmpeg, and by whom it is read.
+struct Input {
+    reader: &'static str,
+    file: PathBuf,
     seek_ms: Option<u64>,
-    input: &Path,
-    arguments: Vec<OsString>,
-) -> io::Result<()> {
-    let mut command = Command::new("ffmpeg");
-    let words = [
-        "-hide_banner",
-        "-loglevel",
-        "error",
-        "-nostdin",
-        "-y",
-        "-protocol_whitelist",
-        "file",
-    ];
-    command.args(words);
-    if let Some(at) = seek_ms {
-        command.args(["-ss", &format!("{}.{:03}", at / 1000, at % 1000)]);
+}
+
+impl Input {
+    fn new(reader: &'static str, file: PathBuf) -> Self {
+        Self {
+            reader,
+            file,
+            seek_ms: None,
+        }
     }
-    // A file whose name begins with a dash or holds a colon must not be an option or a protocol.
-    let mut file = OsString::from("file:");
-    file.push(input);
-    command.args([
-        OsStr::new("-f"),
-        OsStr::new(reader),
-        OsStr::new("-i"),
-        &file,
-    ]);
+}
+
+async fn run(inputs: &[Input], arguments: Vec<OsString>) -> io::Result<()> {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]);
+    for input in inputs {
+        command.args(["-protocol_whitelist", "file"]);
+        if let Some(at) = input.seek_ms {
+            command.args(["-ss", &format!("{}.{:03}", at / 1000, at % 1000)]);
+        }
+        // A file whose name begins with a dash or holds a colon must not be an option or a protocol.
+        let mut file = OsString::from("file:");
+        file.push(&input.file);
+        let reader = OsStr::new(input.reader);
+        command.args([OsStr::new("-f"), reader, OsStr::new("-i"), &file]);
+    }
     command.args(arguments);
     command
         .stdin(Stdio::null())
