@@ -32,6 +32,7 @@ mod one_time;
 mod own;
 mod page;
 mod paint;
+mod permits;
 mod playback;
 mod quirks;
 mod restart;
