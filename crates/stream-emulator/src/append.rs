@@ -1,11 +1,12 @@
 //! Takes the body of a PATCH, or of a creation with upload, into a blob.
 //!
-//! Reading and writing overlap: while one batch of the body is written off the async threads, the
-//! next one is read. It runs in a task of its own, because hyper drops a handler whose client went
+//! Reading, writing and syncing overlap: while one batch of the body is written off the async threads, the
+//! next one is read, and what was written before is made durable by a third. It runs in a task of its own, because hyper drops a handler whose client went
 //! away, and what came until then must be kept (G-17).
 
 use std::io;
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -21,12 +22,20 @@ use crate::join;
 use crate::server::Shared;
 use crate::upload::{Ticket, Upload};
 
-/// What is written at once.
-const BATCH_BYTES: u64 = 256 * 1024;
+/// What is written at once: pages are cheaper in large pieces, and each takes a turn on another thread.
+const BATCH_BYTES: u64 = 1024 * 1024;
 
-/// So much of a running PATCH is lost at most when the server dies: it is synced and counted in
-/// between.
+/// The same where many bodies come at once, which all have one in memory while another one is written.
+const SMALL_BATCH_BYTES: u64 = 256 * 1024;
+
+/// So many bodies are few.
+const FEW: usize = 4;
+
+/// So much of a running PATCH is synced at once, and then counts: the disk is busy while the rest comes.
 const CHECKPOINT_BYTES: u64 = 32 * 1024 * 1024;
+
+/// So much of it is lost at most when the server dies: who is so far ahead of the disk waits for it.
+const AHEAD_BYTES: u64 = 4 * CHECKPOINT_BYTES;
 
 /// How it ended.
 pub(crate) enum End {
@@ -79,9 +88,10 @@ impl Appending {
         let keeps = append.keeps_broken_body() && !shared.hypotheses().drop_partial_chunks;
         let mut pipe = Pipe::Idle(Sink {
             verifier: append.verifier(),
-            checkpoints: keeps && shared.disk.is_some(),
+            counts: keeps,
             start: blob.len(),
             synced: blob.len(),
+            syncing: None,
             shared: Arc::clone(&shared),
             upload: Arc::clone(&upload),
             append: append.clone(),
@@ -123,7 +133,7 @@ async fn pump(
 ) -> Stop {
     let mut received = 0_u64;
     let mut batch = Vec::new();
-    let mut batch_bytes = 0_u64;
+    let mut left = room(shared, append.at);
     let stop = loop {
         let frame = tokio::select! {
             biased;
@@ -142,22 +152,25 @@ async fn pump(
             Ok(None) => break Stop::End(None),
             Ok(Some(Err(_))) => break Stop::Cut,
             Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => {
+                Ok(mut data) => {
                     received += data.len() as u64;
                     if received > append.limit {
                         break Stop::TooLong;
                     }
-                    batch_bytes += data.len() as u64;
-                    batch.push(data);
+                    while data.len() as u64 >= left {
+                        batch.push(data.split_to(usize::try_from(left).unwrap_or(usize::MAX)));
+                        if let Err(error) = pipe.write(std::mem::take(&mut batch)).await {
+                            return Stop::Refused(storage(&error));
+                        }
+                        left = room(shared, append.at + received - data.len() as u64);
+                    }
+                    left -= data.len() as u64;
+                    if !data.is_empty() {
+                        batch.push(data);
+                    }
                 }
                 Err(frame) => break Stop::End(frame.into_trailers().ok()),
             },
-        }
-        if batch_bytes >= BATCH_BYTES {
-            if let Err(error) = pipe.write(std::mem::take(&mut batch)).await {
-                return Stop::Refused(storage(&error));
-            }
-            batch_bytes = 0;
         }
     };
     if !batch.is_empty()
@@ -166,6 +179,16 @@ async fn pump(
         return Stop::Refused(storage(&error));
     }
     stop
+}
+
+/// What the batch at `offset` has room for: it ends where the next one can begin evenly.
+fn room(shared: &Shared, offset: u64) -> u64 {
+    let batch = if shared.tasks.len() <= FEW {
+        BATCH_BYTES
+    } else {
+        SMALL_BATCH_BYTES
+    };
+    batch - offset % batch
 }
 
 fn storage(error: &io::Error) -> Rejection {
@@ -215,9 +238,12 @@ impl Pipe {
 struct Sink {
     blob: OwnedMutexGuard<Blob>,
     verifier: Option<Verifier>,
-    checkpoints: bool,
+    /// Whether what was synced counts before all of the body has come.
+    counts: bool,
     start: u64,
     synced: u64,
+    /// Tells up to where it is synced.
+    syncing: Option<Receiver<io::Result<u64>>>,
     shared: Arc<Shared>,
     upload: Arc<Upload>,
     append: Append,
@@ -229,22 +255,60 @@ impl Sink {
         if let Some(verifier) = &mut self.verifier {
             pieces.iter().for_each(|piece| verifier.update(piece));
         }
-        if self.checkpoints && self.blob.len() - self.synced >= CHECKPOINT_BYTES {
-            self.commit()?;
+        self.sync_beside()
+    }
+
+    /// Lets somebody else make durable what was written, where there is enough of it and a disk.
+    fn sync_beside(&mut self) -> io::Result<()> {
+        let written = self.blob.len();
+        let must_wait = written - self.synced >= AHEAD_BYTES;
+        if !self.take_synced(must_wait)? || written - self.synced < CHECKPOINT_BYTES {
+            return Ok(());
         }
+        let Some(file) = self.blob.same_file()? else {
+            return Ok(());
+        };
+        let (teller, synced) = mpsc::channel();
+        self.syncing = Some(synced);
+        let (shared, upload) = (Arc::clone(&self.shared), Arc::clone(&self.upload));
+        let append = self.counts.then(|| self.append.clone());
+        let received = written - self.start;
+        tokio::task::spawn_blocking(move || {
+            let syncing = file.sync_data().and_then(|()| match append {
+                Some(append) => count(&shared, &upload, &append, received),
+                None => Ok(()),
+            });
+            // Whoever wrote it may be gone, and its upload removed.
+            let _ = teller.send(syncing.map(|()| written));
+        });
         Ok(())
+    }
+
+    /// Takes what was told of the last sync; false while it goes on.
+    fn take_synced(&mut self, must_wait: bool) -> io::Result<bool> {
+        let Some(syncing) = &self.syncing else {
+            return Ok(true);
+        };
+        let told = if must_wait {
+            syncing.recv().map_err(io::Error::other)?
+        } else {
+            match syncing.try_recv() {
+                Ok(told) => told,
+                Err(TryRecvError::Empty) => return Ok(false),
+                Err(gone) => return Err(io::Error::other(gone)),
+            }
+        };
+        self.syncing = None;
+        self.synced = told?;
+        Ok(true)
     }
 
     /// Makes durable what is written, and only then counts it.
     fn commit(&mut self) -> io::Result<()> {
         self.blob.sync()?;
         self.synced = self.blob.len();
-        self.upload
-            .info()
-            .appended(&self.append, self.synced - self.start);
-        self.upload.save(self.shared.disk.as_ref())?;
-        self.shared.teller.tell();
-        Ok(())
+        let received = self.synced - self.start;
+        count(&self.shared, &self.upload, &self.append, received)
     }
 
     /// Takes the upload back to where it was before the request.
@@ -271,8 +335,10 @@ impl Sink {
             Stop::TooLong => (false, Some(End::Refused(Append::too_long()))),
             Stop::Refused(rejection) => (keeps, Some(End::Refused(rejection))),
         };
+        // A disk that failed once is not asked again: it may say that all is well.
+        let synced = self.take_synced(true);
         let stored = if keep {
-            self.commit().or_else(|error| {
+            synced.and_then(|_| self.commit()).or_else(|error| {
                 // What could not be made durable must not count.
                 self.undo(mark, before)?;
                 Err(error)
@@ -287,4 +353,12 @@ impl Sink {
             (Ok(()), None) => End::Done(self.upload.info().clone()),
         }
     }
+}
+
+/// So many bytes of the body are durable, and count from now on.
+fn count(shared: &Shared, upload: &Upload, append: &Append, received: u64) -> io::Result<()> {
+    upload.info().appended(append, received);
+    upload.save(shared.disk.as_ref())?;
+    shared.teller.tell();
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! [`Blob`]: the bytes of one upload, wherever they are kept. Blocking.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -46,6 +46,23 @@ pub(crate) enum Blob {
 pub(crate) struct Mark {
     len: u64,
     digest: Option<Sha256>,
+}
+
+/// Writes the pieces as if they were one.
+fn write_all(file: &mut File, pieces: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut slices = &mut slices[..];
+    // An empty one at the beginning would look like the end of the file.
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match file.write_vectored(slices) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => IoSlice::advance_slices(&mut slices, written),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 impl Blob {
@@ -124,11 +141,8 @@ impl Blob {
             Self::File { len, .. } => {
                 let before = *len;
                 let file = self.file()?;
-                let written = pieces.iter().try_fold(0, |written, piece| {
-                    file.write_all(piece).map(|()| written + piece.len() as u64)
-                });
-                match written {
-                    Ok(written) => self.grow(written),
+                match write_all(file, pieces) {
+                    Ok(()) => self.grow(pieces.iter().map(|piece| piece.len() as u64).sum()),
                     Err(error) => {
                         // A torn write would stay between what counts and what comes next.
                         let _ = file.set_len(before);
@@ -150,6 +164,16 @@ impl Blob {
             file.sync_data()?;
         }
         Ok(())
+    }
+
+    /// The file that is being written, to be synced by somebody else; `None` where nothing outlives the process.
+    pub(crate) fn same_file(&self) -> io::Result<Option<File>> {
+        match self {
+            Self::File {
+                open: Some(file), ..
+            } => file.try_clone().map(Some),
+            _ => Ok(None),
+        }
     }
 
     /// Gives the descriptor back until the next write.
