@@ -1,13 +1,14 @@
 //! [`Blob`]: the bytes of one upload, wherever they are kept. Blocking.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, IoSlice, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::id;
+use crate::writing::Writing;
 
 /// Where the bytes of uploads go.
 #[derive(Debug, Clone, Default)]
@@ -37,7 +38,7 @@ pub(crate) enum Blob {
     File {
         path: PathBuf,
         len: u64,
-        open: Option<File>,
+        open: Option<Writing>,
     },
 }
 
@@ -46,23 +47,6 @@ pub(crate) enum Blob {
 pub(crate) struct Mark {
     len: u64,
     digest: Option<Sha256>,
-}
-
-/// Writes the pieces as if they were one.
-fn write_all(file: &mut File, pieces: &[Bytes]) -> io::Result<()> {
-    let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-    let mut slices = &mut slices[..];
-    // An empty one at the beginning would look like the end of the file.
-    IoSlice::advance_slices(&mut slices, 0);
-    while !slices.is_empty() {
-        match file.write_vectored(slices) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => IoSlice::advance_slices(&mut slices, written),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 impl Blob {
@@ -115,8 +99,7 @@ impl Blob {
             Self::File { len, .. } => {
                 *len = mark.len;
                 let target = *len;
-                self.file()?.set_len(target)?;
-                // The cursor of an open file still stands beyond the new end.
+                self.file()?.cached.set_len(target)?;
                 self.close();
             }
         }
@@ -141,11 +124,11 @@ impl Blob {
             Self::File { len, .. } => {
                 let before = *len;
                 let file = self.file()?;
-                match write_all(file, pieces) {
+                match file.append(before, pieces) {
                     Ok(()) => self.grow(pieces.iter().map(|piece| piece.len() as u64).sum()),
                     Err(error) => {
                         // A torn write would stay between what counts and what comes next.
-                        let _ = file.set_len(before);
+                        let _ = file.cached.set_len(before);
                         self.close();
                         return Err(error);
                     }
@@ -161,7 +144,7 @@ impl Blob {
             open: Some(file), ..
         } = self
         {
-            file.sync_data()?;
+            file.cached.sync_data()?;
         }
         Ok(())
     }
@@ -171,7 +154,7 @@ impl Blob {
         match self {
             Self::File {
                 open: Some(file), ..
-            } => file.try_clone().map(Some),
+            } => file.cached.try_clone().map(Some),
             _ => Ok(None),
         }
     }
@@ -196,7 +179,8 @@ impl Blob {
             (Self::File { .. }, Self::File { path, len, .. }) => {
                 let mut source = File::open(path)?.take(*len);
                 // On Linux the kernel copies; nothing passes through here.
-                let copied = io::copy(&mut source, self.file()?)?;
+                let end = self.len();
+                let copied = io::copy(&mut source, self.file()?.cached_at(end)?)?;
                 self.grow(copied);
                 if copied != *len {
                     return Err(io::ErrorKind::UnexpectedEof.into());
@@ -267,15 +251,13 @@ impl Blob {
         }
     }
 
-    /// The open file, its cursor at the end of what counts.
-    fn file(&mut self) -> io::Result<&mut File> {
-        let Self::File { path, len, open } = self else {
+    /// The open file.
+    fn file(&mut self) -> io::Result<&mut Writing> {
+        let Self::File { path, open, .. } = self else {
             return Err(io::ErrorKind::Unsupported.into());
         };
         if open.is_none() {
-            let mut file = OpenOptions::new().write(true).open(&*path)?;
-            file.seek(SeekFrom::Start(*len))?;
-            *open = Some(file);
+            *open = Some(Writing::open(path)?);
         }
         open.as_mut().ok_or_else(|| io::ErrorKind::Other.into())
     }

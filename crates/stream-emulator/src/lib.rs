@@ -111,6 +111,7 @@ mod stream_rules;
 mod tus;
 mod upload;
 mod webvtt;
+mod writing;
 
 pub use blob::Blobs;
 pub use builder::{Emulator, EmulatorBuilder, Encoding};
