@@ -114,7 +114,8 @@ impl Direct {
         let Self::Open { file, buffer } = self else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        if buffer.len() < len + BLOCK {
+        // What began alone may go on as one of many.
+        if buffer.len() < len + BLOCK || buffer.len() > 2 * (len + BLOCK) {
             *buffer = vec![0; len + BLOCK];
         }
         let start = buffer.as_ptr().align_offset(BLOCK);
