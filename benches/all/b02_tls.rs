@@ -4,8 +4,8 @@ use test_support::{NullSink, TestCa, fixtures};
 
 use crate::b01_single::arrived;
 use crate::support::{
-    Contest, Failure, Figure, Machine, Options, Prepared, Report, Target, by, create, random_gib,
-    raw_tls, warm,
+    Ciphers, Contest, Failure, Figure, Machine, Options, Prepared, Report, Target, by, create,
+    random_gib, raw_tls, warm,
 };
 
 pub(crate) async fn bench(
@@ -27,7 +27,13 @@ pub(crate) async fn bench(
     let upload = || create(address, Some(&ca), length);
     let results = Contest::new(arrived(&sink, length))
         .entry("raw", || {
-            Ok(raw_tls(&file, address, &ca, &upload()?)?.into())
+            Ok(raw_tls(&file, address, &ca, &upload()?, Ciphers::Ours)?.into())
+        })
+        .entry("aws-lc", || {
+            Ok(raw_tls(&file, address, &ca, &upload()?, Ciphers::AwsLc)?.into())
+        })
+        .entry("ring", || {
+            Ok(raw_tls(&file, address, &ca, &upload()?, Ciphers::Ring)?.into())
         })
         .entry("ours", || {
             by::ours(
@@ -55,6 +61,10 @@ pub(crate) async fn bench(
             Target::AtMost(1.15),
         )
         .note("user + system seconds, ours / a blocking loop of rustls"),
+    )?;
+    report.add(
+        Figure::told("cpu_ring_vs_aws_lc", results.cpu("ring", "aws-lc"))
+            .note("of the blocking loop: which ciphers this machine is faster with"),
     )?;
     let wall = |peer: &str| results.speed("ours", peer);
     let note = "1 GiB from start to exit, theirs / ours";

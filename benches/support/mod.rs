@@ -19,7 +19,7 @@ pub(crate) use contest::{Contest, Prepared, Results};
 pub(crate) use contestants as by;
 pub(crate) use fixture::{folder, names_of_one, random_file, random_gib, sparse_files, warm};
 pub(crate) use machine::{Machine, Watch};
-pub(crate) use raw::{create, played_role, raw_posts, raw_tls, raw_write, sendfile};
+pub(crate) use raw::{Ciphers, create, played_role, raw_posts, raw_tls, raw_write, sendfile};
 pub(crate) use report::{Figure, Report, Target, missed, say, table};
 pub(crate) use road::{Road, RoadPlan};
 pub(crate) use test_support::stats::median;

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio_rustls::rustls::crypto::CryptoProvider;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -38,15 +38,46 @@ pub(crate) fn raw_write(file: &Path, sink: SocketAddr, upload: &str) -> Result<C
     Ok(command)
 }
 
+/// Whose ciphers rustls has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ciphers {
+    /// Those that the product chooses on this machine.
+    Ours,
+    AwsLc,
+    Ring,
+}
+
+impl Ciphers {
+    const ALL: [(&str, Self); 3] = [
+        ("ours", Self::Ours),
+        ("aws-lc", Self::AwsLc),
+        ("ring", Self::Ring),
+    ];
+
+    fn provider(self) -> Result<Arc<CryptoProvider>, Failure> {
+        Ok(match self {
+            Self::Ours => {
+                http_transport::use_fastest_ciphers();
+                Arc::clone(CryptoProvider::get_default().ok_or("no ciphers were chosen")?)
+            }
+            Self::AwsLc => Arc::new(aws_lc_rs::default_provider()),
+            Self::Ring => Arc::new(ring::default_provider()),
+        })
+    }
+}
+
 /// The same through a blocking loop of rustls, which trusts `ca`.
 pub(crate) fn raw_tls(
     file: &Path,
     sink: SocketAddr,
     ca: &Path,
     upload: &str,
+    ciphers: Ciphers,
 ) -> Result<Command, Failure> {
     let mut command = role(TLS)?;
     command.args([&sink.to_string(), upload]).arg(file).arg(ca);
+    let named = |(_, one): &&(&str, Ciphers)| *one as u8 == ciphers as u8;
+    command.args(Ciphers::ALL.iter().find(named).map(|(name, _)| name));
     Ok(command)
 }
 
@@ -94,7 +125,13 @@ pub(crate) fn played_role() -> Option<Result<(), Failure>> {
             let (sink, upload, file) = (text(0)?, text(1)?, File::open(text(2)?)?);
             let stream = TcpStream::connect(sink)?;
             match role {
-                TLS => write(encrypted(stream, Path::new(text(3)?))?, sink, upload, &file),
+                TLS => {
+                    let wanted = text(4)?;
+                    let ciphers = Ciphers::ALL.iter().find(|(name, _)| *name == wanted);
+                    let (_, ciphers) = ciphers.ok_or("nobody has such ciphers")?;
+                    let stream = encrypted(stream, Path::new(text(3)?), *ciphers)?;
+                    write(stream, sink, upload, &file)
+                }
                 SENDFILE => splice(stream, sink, upload, &file),
                 _ => write(stream, sink, upload, &file),
             }
@@ -187,13 +224,11 @@ fn posts(sink: &str, at_once: usize, folder: &Path) -> Result<(), Failure> {
 fn encrypted(
     stream: TcpStream,
     ca: &Path,
+    ciphers: Ciphers,
 ) -> Result<StreamOwned<ClientConnection, TcpStream>, Failure> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca)?)?;
-    // The same ciphers as the product has.
-    http_transport::use_fastest_ciphers();
-    let provider = CryptoProvider::get_default().ok_or("no ciphers were chosen")?;
-    let config = ClientConfig::builder_with_provider(Arc::clone(provider))
+    let config = ClientConfig::builder_with_provider(ciphers.provider()?)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
@@ -207,7 +242,7 @@ fn encrypted(
 pub(crate) fn create(sink: SocketAddr, ca: Option<&Path>, length: u64) -> Result<String, Failure> {
     let stream = TcpStream::connect(sink)?;
     match ca {
-        Some(ca) => create_by(encrypted(stream, ca)?, sink, length),
+        Some(ca) => create_by(encrypted(stream, ca, Ciphers::Ours)?, sink, length),
         None => create_by(stream, sink, length),
     }
 }
