@@ -43,18 +43,15 @@ impl Evidence {
         let mut digest = Sha256::new();
         digest.update(length.to_be_bytes());
         let last = length.saturating_sub(SAMPLE);
-        let (mut sampled, mut space) = (0, [0; PIECE]);
+        let (mut sampled, mut space) = (0, [0; SAMPLE as usize]);
         for start in [0, last / 2, last] {
             // Samples of a short file overlap: no byte is read twice.
             let start = start.max(sampled);
             let end = length.min(start + SAMPLE).max(start);
-            sampled = start;
-            while sampled < end {
-                let piece = usize::try_from(end - sampled).unwrap_or(PIECE).min(PIECE);
-                file.read_exact_at(&mut space[..piece], sampled)?;
-                digest.update(&space[..piece]);
-                sampled += piece as u64;
-            }
+            let sample = &mut space[..usize::try_from(end - start).unwrap_or(0)];
+            file.read_exact_at(sample, start)?;
+            digest.update(sample);
+            sampled = end;
         }
         let stamps = Stamps::of(&metadata);
         Ok(Self {
@@ -129,6 +126,5 @@ impl Stamps {
     }
 }
 
-const SAMPLE: u64 = 64 * 1024;
 /// Small enough for the stack: of many small files, each would ask for memory and give it back.
-const PIECE: usize = 16 * 1024;
+const SAMPLE: u64 = 64 * 1024;

@@ -83,21 +83,29 @@ impl Ingest {
         let mut waiting = JoinSet::new();
         let mut open = true;
         let mut limit = self.uploader.parallel_to(self.target.url());
-        let begun = Arc::new(Begun::default());
+        let landed = Arc::new(Landed::default());
         loop {
             // No more than run at once: files are begun in their order, and none is begun after credentials were refused.
-            while open && begun.count() < limit.now() && !cancel.is_cancelled() {
+            while open
+                && running.len().saturating_sub(landed.count()) < limit.now()
+                && !cancel.is_cancelled()
+            {
                 let Some(job) = jobs.next() else {
                     open = false;
                     break;
                 };
-                running.spawn(self.clone().one(job, cancel.clone(), begun.one_more()));
+                running.spawn(self.clone().one(job, cancel.clone(), Landing::of(&landed)));
             }
             let ended = tokio::select! {
-                Some(ended) = running.join_next() => ended,
+                // First, for an end may be a reason to begin no more.
+                biased;
+                Some(ended) = running.join_next() => ended.map(|(result, landing)| {
+                    landing.end();
+                    result
+                }),
                 Some(ended) = waiting.join_next() => ended,
                 () = limit.changed(), if open && !running.is_empty() => continue,
-                () = begun.fewer(), if open && !running.is_empty() => continue,
+                () = landed.more(), if open && !running.is_empty() => continue,
                 else => break,
             };
             let Ok(result) = ended else { continue };
@@ -119,12 +127,15 @@ impl Ingest {
         }
     }
 
-    async fn one(self, job: Job, cancel: CancellationToken, place: Place) -> JobResult {
-        let outcome = self.upload(&job, &cancel, place).await;
-        JobResult {
-            path: job.path,
-            outcome,
-        }
+    async fn one(
+        self,
+        job: Job,
+        cancel: CancellationToken,
+        mut landing: Landing,
+    ) -> (JobResult, Landing) {
+        let outcome = self.upload(&job, &cancel, &mut landing).await;
+        let path = job.path;
+        (JobResult { path, outcome }, landing)
     }
 
     /// The same result, once its video can be played.
@@ -154,7 +165,7 @@ impl Ingest {
         &self,
         job: &Job,
         cancel: &CancellationToken,
-        place: Place,
+        landing: &mut Landing,
     ) -> Result<Uploaded, JobError> {
         let source = match &job.source {
             Some(source) => Arc::clone(source),
@@ -176,7 +187,7 @@ impl Ingest {
         let landed = handle.landed();
         let leaves = async move {
             landed.await;
-            drop(place);
+            landing.land();
             pending().await
         };
         let mut report = tokio::select! {
@@ -206,35 +217,48 @@ impl Ingest {
     }
 }
 
-/// How many jobs were begun whose file has not landed.
+/// How many of the running jobs have all of their file at the server, and only write that down.
 #[derive(Debug, Default)]
-struct Begun {
+struct Landed {
     count: AtomicUsize,
-    fewer: Notify,
+    more: Notify,
 }
 
-impl Begun {
+impl Landed {
     fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    fn one_more(self: &Arc<Self>) -> Place {
-        self.count.fetch_add(1, Ordering::AcqRel);
-        Place(Arc::clone(self))
-    }
-
-    async fn fewer(&self) {
-        self.fewer.notified().await;
+    async fn more(&self) {
+        self.more.notified().await;
     }
 }
 
-/// One of those jobs, until this is dropped.
-struct Place(Arc<Begun>);
+/// One running job's part in that.
+struct Landing {
+    all: Arc<Landed>,
+    has_landed: bool,
+}
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.count.fetch_sub(1, Ordering::AcqRel);
-        self.0.fewer.notify_one();
+impl Landing {
+    fn of(all: &Arc<Landed>) -> Self {
+        Self {
+            all: Arc::clone(all),
+            has_landed: false,
+        }
+    }
+
+    fn land(&mut self) {
+        self.has_landed = true;
+        self.all.count.fetch_add(1, Ordering::AcqRel);
+        self.all.more.notify_one();
+    }
+
+    /// The job is not among the running ones any more.
+    fn end(self) {
+        if self.has_landed {
+            self.all.count.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 
