@@ -115,7 +115,7 @@ impl Making<'_> {
     }
 }
 
-/// A file with a part of a video, as MP4, for whoever takes it to remove; `None` as with [`product`].
+/// A file with a part of a video, as MP4, for whoever takes it to remove; `None` as with [`product()`].
 pub(crate) async fn cut(
     shared: &Arc<Shared>,
     entry: &Entry,
