@@ -57,6 +57,25 @@ async fn a_second_run_sends_nothing_and_prints_the_same_ids() {
 }
 
 #[tokio::test]
+async fn an_emulator_that_was_made_anew_at_the_same_place_gets_the_videos_again() {
+    let world = World::new();
+    let data = world.path("data");
+    let put = || {
+        let mut command = world.command();
+        command.args(["put", "--local", "--data"]).arg(&data);
+        command.arg(fixtures::media_dir().join("clip.mp4"));
+        command
+    };
+    let first = run(put()).await.expect(0);
+    fs::remove_dir_all(&data).unwrap();
+    let second = run(put()).await.expect(0);
+    assert_ne!(first.stdout, second.stdout, "another video");
+    let (id, _) = second.stdout.split_once('\t').unwrap();
+    assert!(data.join("blobs").join(id).exists());
+    assert_eq!(run(put()).await.expect(0).stdout, second.stdout);
+}
+
+#[tokio::test]
 async fn an_account_gets_the_video_with_its_settings_and_its_life_can_be_followed() {
     let world = World::new();
     let emulator = emulator().encoding(Encoding::Steps).start().await.unwrap();

@@ -1,5 +1,6 @@
 //! `put`: files and folders, to wherever the plan says.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use http_transport::{Protocol, ReqwestTransport, Transport};
@@ -291,7 +292,7 @@ fn nothing_found(plan: &PutPlan, found: &Found) -> CliError {
     .hint("name the files themselves, or choose what to take with --include '*.EXT'")
 }
 
-pub(crate) fn open_store(state_dir: &std::path::Path) -> Result<SledStore, CliError> {
+pub(crate) fn open_store(state_dir: &Path) -> Result<SledStore, CliError> {
     SledStore::open(state_dir).map_err(|error: StoreError| {
         CliError::new(Code::Local, format!("resume state: {error}"))
             .hint("choose another folder with --state-dir")
@@ -345,7 +346,7 @@ pub(crate) async fn open(place: Place) -> Result<(Remote, Option<Running>), CliE
             let secret = secrecy::SecretString::from(token);
             let credentials = http_transport::Credentials::bearer(&secret, origin)
                 .map_err(|error| fail(&error))?;
-            let identity = format!("emulator in {}", identity.display());
+            let identity = local_identity(&identity);
             let remote = Remote {
                 target: target.with_identity(identity),
                 credentials: Some(credentials),
@@ -356,5 +357,18 @@ pub(crate) async fn open(place: Place) -> Result<(Remote, Option<Running>), CliE
             };
             Ok((remote, Some(Running { emulator })))
         }
+    }
+}
+
+/// What stands for an emulator in this process, whose address is another one each time: its folder, which exists. One that was
+/// made anew at the same place has none of the videos of the one before.
+pub(crate) fn local_identity(folder: &Path) -> String {
+    let path = folder.canonicalize();
+    let path = path.as_deref().unwrap_or(folder).display();
+    let made = std::fs::metadata(folder).and_then(|folder| folder.created());
+    match made.ok().and_then(|at| jiff::Timestamp::try_from(at).ok()) {
+        Some(made) => format!("emulator in {path}, made {made}"),
+        // Not every file system knows.
+        None => format!("emulator in {path}"),
     }
 }

@@ -13,7 +13,7 @@ use crate::cli::args::TargetArgs;
 use crate::cli::asking::{Asking, share};
 use crate::cli::exit::{CliError, Code};
 use crate::cli::place::{Place, Remote, authorities, place};
-use crate::cli::put::{Running, open};
+use crate::cli::put::{Running, local_identity, open};
 
 /// Which account, what opens its door, and how answers are shown.
 #[derive(Debug, ClapArgs)]
@@ -140,19 +140,20 @@ impl Session {
             .map_err(|error| CliError::new(Code::Network, error.to_string()))?;
         let transport: Arc<dyn Transport> = Arc::new(transport);
         // An emulator in this process has another address each time.
-        let local = match &place {
+        let local: Option<PathBuf> = match &place {
             #[cfg(feature = "emulator")]
-            Place::Local(folder) => Some(format!("emulator in {}", folder.display())),
+            Place::Local(folder) => Some(folder.clone()),
             Place::Remote(_) => None,
         };
         let is_cloudflare = local.is_none() && args.api_url.is_none();
         let (remote, running) = open(place).await?;
+        let destination = local.map(|folder| local_identity(&folder));
         let within_budget = asking.within_budget(&transport, &remote);
         let impatient = remote
             .account(&within_budget)?
             .ok_or_else(|| CliError::usage("there is no account to ask"))?;
         Ok(Self {
-            destination: local.unwrap_or_else(|| impatient.tus_creation_url()),
+            destination: destination.unwrap_or_else(|| impatient.tus_creation_url()),
             client: asking.patient(impatient.clone()),
             impatient,
             uploads: Asking::for_uploads(&transport, &within_budget, &remote),
