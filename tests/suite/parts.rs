@@ -212,17 +212,19 @@ async fn unasked_a_file_goes_over_one_connection_to_a_server_that_is_near() {
     assert_eq!(creations, 1);
 }
 
+/// A way that is long, and not fast.
+async fn long_way(emulator: &EmulatorHandle) -> ChaosProxy {
+    let proxy = ChaosProxy::builder(emulator.addr())
+        .delay(Duration::from_millis(30))
+        .rate_up(32 * MIB);
+    proxy.patience(PATIENCE).start().await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unasked_a_large_file_goes_in_parts_where_the_way_is_long() {
     let world = World::new();
     let emulator = emulator().start().await.unwrap();
-    let proxy = ChaosProxy::builder(emulator.addr())
-        .delay(Duration::from_millis(30))
-        .rate_up(32 * MIB)
-        .patience(PATIENCE)
-        .start()
-        .await
-        .unwrap();
+    let proxy = long_way(&emulator).await;
     let source = world.random_file("a.mov", 96 * MIB);
     let put = || world.put_to(&proxy.url("/files/"), &source);
     let ended = run(put()).await.expect(0);
@@ -331,13 +333,7 @@ async fn a_folder_in_parts_outlives_resets_lost_answers_and_failures_together() 
 async fn unasked_the_last_large_file_of_a_folder_has_the_connections_that_small_ones_left() {
     let world = World::new();
     let emulator = emulator().start().await.unwrap();
-    let proxy = ChaosProxy::builder(emulator.addr())
-        .delay(Duration::from_millis(30))
-        .rate_up(32 * MIB)
-        .patience(PATIENCE)
-        .start()
-        .await
-        .unwrap();
+    let proxy = long_way(&emulator).await;
     for index in 0..6_u64 {
         world.random_file(&format!("shoot/{index}.mp4"), MIB + index);
     }

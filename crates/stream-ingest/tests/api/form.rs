@@ -50,6 +50,16 @@ struct Setting {
 }
 
 impl Setting {
+    /// A server that takes a form and does not answer.
+    fn hanging() -> Self {
+        let mut setting = Self::new(Vec::new());
+        setting.url = Arc::new(Url {
+            hangs: true,
+            ..Url::default()
+        });
+        setting
+    }
+
     fn new(faults: Vec<FaultKind>) -> Self {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(&[7; 600_000]).unwrap();
@@ -183,11 +193,7 @@ async fn a_form_that_did_not_arrive_leaves_the_url_as_it_was() {
 #[tokio::test(start_paused = true)]
 async fn whoever_is_stopped_in_the_middle_leaves_a_doubt() {
     let store = Arc::new(MemoryStore::new());
-    let mut setting = Setting::new(Vec::new());
-    setting.url = Arc::new(Url {
-        hangs: true,
-        ..Url::default()
-    });
+    let setting = Setting::hanging();
     let stopped = setting.run_with(&store, None);
     let second = std::time::Duration::from_secs(1);
     assert!(tokio::time::timeout(second, stopped).await.is_err());
@@ -199,11 +205,7 @@ async fn whoever_is_stopped_in_the_middle_leaves_a_doubt() {
 #[tokio::test(start_paused = true)]
 async fn two_at_once_send_one_form() {
     let store = Arc::new(MemoryStore::new());
-    let mut setting = Setting::new(Vec::new());
-    setting.url = Arc::new(Url {
-        hangs: true,
-        ..Url::default()
-    });
+    let setting = Setting::hanging();
     let second = std::time::Duration::from_secs(1);
     let (one, other) = tokio::join!(
         tokio::time::timeout(second, setting.run_with(&store, None)),
