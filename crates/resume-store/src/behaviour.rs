@@ -191,6 +191,31 @@ pub fn a_list_is_ordered_and_filtered([store, other]: &Pair) {
     );
 }
 
+/// What may be had without waiting is never had of an upload that has a record or an owner, whoever gave it either.
+pub fn a_lease_of_the_new_is_of_no_other([store, other]: &Pair) {
+    assert_eq!(load(store, 0), None);
+    put(store, 1, &full_record());
+    for store in [store, other] {
+        assert!(store.lease_new(&fingerprint(1)).is_none());
+    }
+    let lease = other.lease(&fingerprint(2)).expect("a free lease");
+    for store in [store, other] {
+        assert!(store.lease_new(&fingerprint(2)).is_none());
+    }
+    drop(lease);
+    put(other, 2, &full_record());
+    for (store, other) in [(store, other), (other, store)] {
+        assert!(store.lease_new(&fingerprint(2)).is_none());
+        if let Some(lease) = store.lease_new(&fingerprint(3)) {
+            assert_eq!(lease.fingerprint(), &fingerprint(3));
+            assert!(matches!(
+                other.lease(&fingerprint(3)),
+                Err(StoreError::Busy { .. })
+            ));
+        }
+    }
+}
+
 /// One owner at a time, and another one's lease is no matter.
 pub fn a_lease_has_one_owner([store, other]: &Pair) {
     let lease = store.lease(&fingerprint(1)).expect("a free lease");
@@ -304,6 +329,7 @@ const LIST: &[fn(&Pair)] = &[
     an_empty_commit_is_accepted,
     a_large_record_is_kept,
     a_list_is_ordered_and_filtered,
+    a_lease_of_the_new_is_of_no_other,
     a_lease_has_one_owner,
     a_lease_does_not_lock_the_store,
     two_handles_may_write_in_turn,

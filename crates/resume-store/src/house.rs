@@ -1,5 +1,6 @@
 //! The database with all that surrounds it: gate, version, log, ledger; opened, checked, repaired.
 
+use std::collections::HashSet;
 use std::fs;
 use std::mem;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use crate::codec::{Frame, Sealed, to_millis};
 use crate::database::{Database, Trouble};
 use crate::files::{free_bytes, replace_file, sync_folder};
 use crate::gate::Entry;
+use crate::known::Known;
 use crate::ledger::{Figures, Ledger};
 use crate::open::{Open, Recent};
 use crate::salvage::{self, Found};
@@ -26,6 +28,7 @@ pub(crate) struct House {
     suspect: AtomicBool,
     /// A commit failed when it was open last: whether what is in the log is durable is unknown.
     unsure: AtomicBool,
+    known: Known,
 }
 
 /// The open database, and whatever is to be said about opening it.
@@ -41,6 +44,7 @@ impl House {
             counted: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
             unsure: AtomicBool::new(false),
+            known: Known::default(),
         }
     }
 
@@ -56,6 +60,11 @@ impl House {
 
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What is in the database while it is open.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
     }
 
     /// Passes the gate, opens the database, and brings an older format up to date.
@@ -74,7 +83,9 @@ impl House {
         let (mut log, mut content) = Log::open(&self.folder, self.unsure.load(Ordering::Acquire))?;
         let frames = mem::take(&mut content.frames).into_iter();
         let mut recent: Recent = frames.map(|it| (it.fingerprint, it)).collect();
-        let (database, verdict) = match self.look(&ledger, &content, &recent, thorough) {
+        let mut listed = None;
+        let looked = self.look(&ledger, &content, &recent, thorough, &mut listed);
+        let (database, verdict) = match looked {
             Ok((database, verdict)) => (Some(database), verdict),
             Err(Trouble::Error(error)) => return Err(error),
             Err(Trouble::Damaged(what)) => (None, Verdict::Damaged(what)),
@@ -96,6 +107,8 @@ impl House {
                 self.take_over(works, database, &sound, is_current)?
             }
             (Verdict::Damaged(what), database) => {
+                // What is salvaged may be more than was counted.
+                listed = None;
                 self.room_or_full(&what, false)?;
                 let expected = newest(&ledger, &content);
                 let readable = Readable {
@@ -126,6 +139,7 @@ impl House {
                 other => other?,
             }
         }
+        self.known.open(&figures, listed);
         self.counted.store(true, Ordering::Release);
         self.suspect.store(false, Ordering::Release);
         self.unsure.store(false, Ordering::Release);
@@ -166,6 +180,7 @@ impl House {
         content: &Content,
         recent: &Recent,
         thorough: bool,
+        listed: &mut Option<HashSet<u64>>,
     ) -> Result<(Database, Verdict), Trouble> {
         let database = Database::open(&self.records())?;
         let stored = database.figures()?;
@@ -179,7 +194,11 @@ impl House {
             Err(Trouble::Error(error)) => return Err(error.into()),
             // The open database is still good for reading what is left.
             Err(Trouble::Damaged(what)) => Verdict::Damaged(what),
-            Ok(tally) => judge(&tally, stored, ledger, content, database.data_bytes()),
+            Ok(tally) => {
+                let verdict = judge(&tally, stored, ledger, content, database.data_bytes());
+                *listed = Some(tally.listed);
+                verdict
+            }
         };
         Ok((database, verdict))
     }

@@ -12,7 +12,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::database::Trouble;
-use crate::house::House;
+use crate::house::{House, Opened};
+use crate::known::Known;
 use crate::open::Open;
 use crate::{Change, StoreError, StoreNotice};
 
@@ -73,9 +74,12 @@ impl Keeper {
             .spawn(move || {
                 let end: Sender<()> = end;
                 match house.open() {
-                    Ok(found) => {
-                        say.send(Ok(found.notice)).ok();
-                        serve(&house, found.open, &inbox);
+                    Ok(Opened { mut open, notice }) => {
+                        // Before the database is closed and others may write, however that comes.
+                        let known = AsLongAsOpen(house.known());
+                        say.send(Ok(notice)).ok();
+                        serve(&house, &mut open, &inbox);
+                        known.0.close(open.figures);
                     }
                     Err(error) => {
                         say.send(Err(error)).ok();
@@ -133,13 +137,13 @@ impl Jobs {
     }
 }
 
-fn serve(house: &House, mut open: Open, inbox: &Receiver<Job>) {
+fn serve(house: &House, open: &mut Open, inbox: &Receiver<Job>) {
     let mut used = Instant::now();
     loop {
         match inbox.recv_timeout(LOOK) {
             Ok(job) => {
                 let jobs = iter::once(job).chain(inbox.try_iter());
-                if !work(house, &mut open, jobs) {
+                if !work(house, open, jobs) {
                     return;
                 }
                 used = Instant::now();
@@ -173,7 +177,9 @@ fn work(house: &House, open: &mut Open, jobs: impl Iterator<Item = Job>) -> bool
         }
     }
     if let Some((first, rest)) = waiting.split_first() {
-        let done = open.commit(changes.iter().flat_map(|changes| changes.iter()));
+        let all = || changes.iter().flat_map(|changes| changes.iter());
+        let new = house.known().add_all(all().map(Change::fingerprint));
+        let done = open.commit(all(), &new);
         // Of a failure one caller hears. The others' jobs are dropped with it: they ask again.
         if !tell(house, done, first) {
             return false;
@@ -207,6 +213,15 @@ fn mistrust<T>(house: &House, done: &Result<T, Trouble>) {
         Ok(_) => {}
         Err(Trouble::Damaged(_)) => house.suspect(),
         Err(Trouble::Error(_)) => house.unsure(),
+    }
+}
+
+/// A panic leaves nothing known.
+struct AsLongAsOpen<'a>(&'a Known);
+
+impl Drop for AsLongAsOpen<'_> {
+    fn drop(&mut self) {
+        self.0.is_closed();
     }
 }
 

@@ -74,6 +74,7 @@ mod gate;
 mod guard;
 mod house;
 mod keeper;
+mod known;
 mod lease;
 mod ledger;
 mod memory;

@@ -84,6 +84,12 @@ impl ResumeStore for MemoryStore {
         Ok(Lease::new(*fingerprint, guard))
     }
 
+    fn lease_new(&self, fingerprint: &Fingerprint) -> Option<Lease> {
+        let lease = self.lease(fingerprint).ok()?;
+        let is_new = !self.lock().records.contains_key(fingerprint);
+        is_new.then_some(lease)
+    }
+
     fn trail(&self, fingerprint: &Fingerprint, length: u64) -> Trail {
         if length <= TRAIL_MIN_BYTES {
             return Trail::in_memory(length);

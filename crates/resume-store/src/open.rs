@@ -1,6 +1,6 @@
 //! The open database and its log, and what is done with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
 use crate::codec::Sealed;
@@ -73,10 +73,11 @@ impl Open {
         unread.or(trouble).map_or(Ok(records), Err)
     }
 
-    /// Makes the changes, all or none, in their order.
+    /// Makes the changes, all or none, in their order. Of those that are `new` there is no record yet.
     pub(crate) fn commit<'a>(
         &mut self,
         changes: impl Iterator<Item = &'a Change>,
+        new: &HashSet<Fingerprint>,
     ) -> Result<(), Trouble> {
         if self.log.mark().end > MOST {
             // It went wrong before. If it still does, this is where somebody hears of it.
@@ -94,6 +95,7 @@ impl Open {
             let stored;
             let old = match self.recent.get(fingerprint) {
                 Some(recent) => Some(recent),
+                None if new.contains(fingerprint) => None,
                 None => {
                     stored = self.database.get(fingerprint)?;
                     stored.as_ref()

@@ -233,6 +233,16 @@ impl ResumeStore for SledStore {
         self.leases.take(fingerprint)
     }
 
+    fn lease_new(&self, fingerprint: &Fingerprint) -> Option<Lease> {
+        let known = self.house.known();
+        if !known.lacks(fingerprint) {
+            return None;
+        }
+        let lease = self.leases.take(fingerprint).ok()?;
+        // Once more: from here on nobody else commits for it, before somebody may have.
+        known.lacks(fingerprint).then_some(lease)
+    }
+
     fn trail(&self, fingerprint: &Fingerprint, length: u64) -> Trail {
         self.trails.open(fingerprint, length)
     }

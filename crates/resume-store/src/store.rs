@@ -8,7 +8,7 @@ use crate::{Change, Evidence, Fingerprint, Lease, Record, State, StoreError, Sto
 ///
 /// What every store promises is listed, one function per promise, in `behaviour` (feature
 /// `testing`); run it against a new one.
-pub trait ResumeStore: Send {
+pub trait ResumeStore: Send + Sync {
     /// The record of `fingerprint`, if there is one.
     ///
     /// # Errors
@@ -58,6 +58,14 @@ pub trait ResumeStore: Send {
     ///
     /// [`StoreError::Busy`] when somebody has it.
     fn lease(&self, fingerprint: &Fingerprint) -> Result<Lease, StoreError>;
+
+    /// The lease of an upload of which the store has no record, if both can be had without waiting: not
+    /// for another thread or process, nor for more of the disk than locks take. `None` says nothing: ask for the
+    /// [lease](Self::lease) and the [record](Self::load). By default it is that.
+    fn lease_new(&self, fingerprint: &Fingerprint) -> Option<Lease> {
+        let _ = fingerprint;
+        None
+    }
 
     /// The trail of a source of `length` bytes. What an earlier run noted is there if the length
     /// agrees; otherwise it is begun anew. Bring the upload's lease.
@@ -123,6 +131,10 @@ macro_rules! forward {
                 (**self).lease(fingerprint)
             }
 
+            fn lease_new(&self, fingerprint: &Fingerprint) -> Option<Lease> {
+                (**self).lease_new(fingerprint)
+            }
+
             fn trail(&self, fingerprint: &Fingerprint, length: u64) -> Trail {
                 (**self).trail(fingerprint, length)
             }
@@ -147,7 +159,7 @@ macro_rules! forward {
 }
 
 forward!(Box<T>, ResumeStore + ?Sized);
-forward!(Arc<T>, ResumeStore + Sync + ?Sized);
+forward!(Arc<T>, ResumeStore + ?Sized);
 
 /// Which records to list. Default: all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

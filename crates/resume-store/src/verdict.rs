@@ -1,9 +1,10 @@
 //! Whether what was found in database and log is what there should be.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use crate::codec::Frame;
 use crate::database::{Database, Trouble};
+use crate::known;
 use crate::ledger::{self, Figures, Ledger};
 use crate::open::Recent;
 use crate::salvage::{self, Found};
@@ -38,6 +39,8 @@ pub(crate) struct Tally {
     all: Figures,
     bytes: u64,
     removed: u64,
+    /// All of them in short, or too many to be kept in memory.
+    pub(crate) listed: HashSet<u64>,
 }
 
 /// Judges without counting, where a database and its log were sound before and are as they were
@@ -122,6 +125,7 @@ pub(crate) fn count(database: &Database, recent: &Recent) -> Result<Tally, Troub
         all: Figures::default(),
         bytes: 0,
         removed: 0,
+        listed: HashSet::new(),
     };
     let mut spoiled = None;
     database.each(|value| match value {
@@ -132,12 +136,16 @@ pub(crate) fn count(database: &Database, recent: &Recent) -> Result<Tally, Troub
                 tally.all.add_digest(&digest);
             }
             tally.bytes += value.bytes().len() as u64;
+            if tally.listed.len() <= known::MOST {
+                tally.listed.insert(known::short(&value.fingerprint));
+            }
         }
         Ok(_) => tally.removed += 1,
         Err(trouble) => spoiled = Some(trouble),
     })?;
     for value in recent.values().filter(|value| value.has_record()) {
         tally.all.add(value.bytes());
+        tally.listed.insert(known::short(&value.fingerprint));
     }
     spoiled.map_or(Ok(tally), Err)
 }

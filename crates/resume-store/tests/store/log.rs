@@ -249,3 +249,32 @@ fn many_are_loaded_at_once_from_log_and_database() {
         .collect();
     assert_eq!(offsets, [Some(300), Some(5), None, Some(5)]);
 }
+
+#[test]
+fn a_new_upload_is_known_to_be_new_as_long_as_nobody_else_can_write() {
+    let root = TempDir::new().expect("a folder");
+    let open = || SledStore::open(root.path().join("state")).expect("a store");
+    let (store, other) = (open(), open());
+    let is_new = |store: &SledStore, n| store.lease_new(&fingerprint(n)).is_some();
+    assert!(!is_new(&store, 1), "the database is not open");
+    put(&store, 0);
+    assert!(is_new(&store, 1));
+    put(&store, 1);
+    assert!(!is_new(&store, 1));
+
+    // Closed, others may write; opened again, it is known whether they did.
+    store.close();
+    assert!(!is_new(&store, 2));
+    store.load(&fingerprint(9)).expect("a store");
+    assert!(is_new(&store, 2) && !is_new(&store, 1));
+    put(&other, 2);
+    assert!(!is_new(&store, 2));
+    store.load(&fingerprint(9)).expect("a store");
+    assert!(!is_new(&store, 2));
+
+    // Whoever opens it for the first time counts all there is.
+    drop((store, other));
+    let next = open();
+    next.load(&fingerprint(9)).expect("a store");
+    assert!(is_new(&next, 3) && !is_new(&next, 2) && !is_new(&next, 0));
+}
