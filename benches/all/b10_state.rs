@@ -13,6 +13,7 @@ use http_transport::{Protocol, ReqwestTransport};
 use nix::sys::resource::{UsageWho, getrusage};
 use resume_store::{Change, Fingerprint, Record, ResumeStore, SledStore, State};
 use test_support::{ChaosProxy, NullSink};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tus_core::UploadUrl;
 use tus_engine::{Creation, FileSource, NewUpload, Uploader, UploaderOptions};
@@ -270,16 +271,30 @@ fn upload_all(files: &[PathBuf], url: &str, state: Option<&Path>) -> Result<Dura
         let uploader = builder.build().map_err(|it| it.to_string())?;
         let started = Instant::now();
         let mut running = JoinSet::new();
+        let places = Arc::new(Semaphore::new(WRITERS as usize));
         for file in files {
-            // Twice as many tasks as turns, as the command line has them.
-            while running.len() >= 2 * WRITERS as usize {
-                ended(running.join_next().await)?;
+            // As many as upload at once, those not counted whose ends are being written down: so does the command line.
+            let place = Arc::clone(&places).acquire_owned().await;
+            let place = place.map_err(|it| it.to_string())?;
+            while let Some(one) = running.try_join_next() {
+                ended(Some(one))?;
             }
             let (uploader, url) = (uploader.clone(), url.clone());
             running.spawn(async move {
                 let source = FileSource::open(&file).map_err(|it| it.to_string())?;
                 let new = NewUpload::new(Creation::new(url), file.to_string_lossy());
-                let report = uploader.upload(Arc::new(source), new).join().await;
+                let handle = uploader.upload(Arc::new(source), new);
+                let landed = handle.landed();
+                let leave = async move {
+                    landed.await;
+                    drop(place);
+                    std::future::pending().await
+                };
+                let report = tokio::select! {
+                    biased;
+                    report = handle.join() => report,
+                    report = leave => report,
+                };
                 report.map(drop).map_err(|it| it.to_string())
             });
         }

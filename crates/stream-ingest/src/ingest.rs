@@ -88,6 +88,7 @@ impl Ingest {
             // No more than run at once: files are begun in their order, and none is begun after credentials were refused.
             while open
                 && running.len().saturating_sub(landed.count()) < limit.now()
+                && running.len() < limit.now() * WITH_ENDS
                 && !cancel.is_cancelled()
             {
                 let Some(job) = jobs.next() else {
@@ -261,6 +262,10 @@ impl Landing {
         }
     }
 }
+
+/// How many times as many jobs as upload at once there may be, those included whose ends are being written down. They are many
+/// only where files are very small, or where the disk of the state is very slow: then it holds the rest up.
+const WITH_ENDS: usize = 6;
 
 /// Opens a file on a thread that may block.
 async fn open(job: &Job) -> io::Result<Arc<dyn Source>> {

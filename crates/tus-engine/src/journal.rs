@@ -1,8 +1,8 @@
 //! [`Journal`]: one thread between the uploads and their store.
 //!
-//! Stores block and are called from here only. Confirmed offsets are merged per upload and written in one batch now and then;
-//! what must not be lost (an intent, a creation, an end) is written at once, together with everything else that waits. Only
-//! where that was done a moment ago it waits for company: many small files cost few syncs.
+//! Stores block and are called from here only, but for what they do at once. Confirmed offsets are merged per upload and written
+//! in one batch now and then; what must not be lost (an intent, a creation, an end) is written at once, together with everything
+//! else that waits. Only where that was done a moment ago it waits for company: many small files cost few syncs.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,10 +17,13 @@ use resume_store::{
 use tokio::sync::oneshot;
 
 use crate::event::EventSink;
+use crate::outbox::{Haste, Load, Outbox};
 
 /// A handle on the store's thread. The thread writes what is left and ends when the last handle is dropped.
 #[derive(Clone)]
 pub(crate) struct Journal {
+    store: Arc<dyn ResumeStore>,
+    outbox: Arc<Outbox>,
     commands: Sender<Command>,
 }
 
@@ -32,16 +35,7 @@ enum Command {
         record: Box<Record>,
         reply: oneshot::Sender<Result<(), String>>,
     },
-    /// Without a record, what is there is removed.
-    Commit(
-        Fingerprint,
-        Option<Box<Record>>,
-        oneshot::Sender<Result<(), String>>,
-    ),
-    Flush(oneshot::Sender<Result<(), String>>),
     Recall(Fingerprint, oneshot::Sender<Result<Recalled, StoreError>>),
-    Note(Fingerprint, Box<Record>),
-    Retire(Fingerprint, Box<Record>, Lease),
     Strays(oneshot::Sender<Strays>),
     Trail {
         fingerprint: Fingerprint,
@@ -49,6 +43,8 @@ enum Command {
         is_new: bool,
         reply: oneshot::Sender<Trail>,
     },
+    /// There is something in the outbox.
+    Write(Haste),
 }
 
 /// The right to drive an upload, and what is remembered of it.
@@ -68,23 +64,26 @@ impl Journal {
         sink: Arc<dyn EventSink>,
     ) -> std::io::Result<Self> {
         let (commands, inbox) = channel();
-        let run = move || {
-            Scribe {
-                store,
-                sink,
-                interval,
-                pending: HashMap::new(),
-                retiring: HashMap::new(),
-                trouble_told: false,
-                strays: None,
-                answered: 0,
-                answered_at: Instant::now(),
-                written_at: Instant::now(),
-            }
-            .run(&inbox);
+        let (store, outbox) = (Arc::from(store), Arc::new(Outbox::default()));
+        let scribe = Scribe {
+            store: Arc::clone(&store),
+            outbox: Arc::clone(&outbox),
+            sink,
+            interval,
+            due: None,
+            trouble_told: false,
+            strays: None,
+            answered: 0,
+            answered_at: Instant::now(),
+            written_at: Instant::now(),
         };
+        let run = move || scribe.run(&inbox);
         thread::Builder::new().name("journal".into()).spawn(run)?;
-        Ok(Self { commands })
+        Ok(Self {
+            store,
+            outbox,
+            commands,
+        })
     }
 
     /// Takes the right to drive the upload of `fingerprint` and reads what is remembered of it; or who has it.
@@ -92,6 +91,13 @@ impl Journal {
         &self,
         fingerprint: Fingerprint,
     ) -> Option<Result<Recalled, StoreError>> {
+        // Nearly all uploads are new, and then nobody needs to be woken. What an earlier one of this process left behind may
+        // still be on its way to the store.
+        if let Some(lease) = self.store.lease_new(&fingerprint)
+            && !self.outbox.has(&fingerprint)
+        {
+            return Some(Ok((lease, None)));
+        }
         self.ask(|reply| Command::Recall(fingerprint, reply)).await
     }
 
@@ -101,7 +107,8 @@ impl Journal {
         fingerprint: Fingerprint,
         record: Option<Record>,
     ) -> Result<(), String> {
-        self.begin_commit(fingerprint, record).end().await
+        let commit = self.begin_commit(fingerprint, record, Haste::InTurn);
+        commit.end().await
     }
 
     /// Hands a record to the store at once; whether it was written can be waited for.
@@ -109,17 +116,20 @@ impl Journal {
         &self,
         fingerprint: Fingerprint,
         record: Option<Record>,
+        haste: Haste,
     ) -> Committing {
         let (reply, answer) = oneshot::channel();
-        let command = Command::Commit(fingerprint, record.map(Box::new), reply);
-        Committing(self.commands.send(command).is_ok().then_some(answer))
+        if self.outbox.put(fingerprint, record, Some(reply), haste) {
+            self.wake(haste);
+        }
+        Committing(answer)
     }
 
     /// Writes the record of an upload that has ended with the next batch, and gives its lease back when that is done.
-    pub(crate) fn retire(&self, fingerprint: Fingerprint, record: Record, lease: Lease) {
-        let _ = self
-            .commands
-            .send(Command::Retire(fingerprint, Box::new(record), lease));
+    pub(crate) fn retire(&self, record: Record, lease: Lease) {
+        if self.outbox.retire(record, lease) {
+            self.wake(Haste::Note);
+        }
     }
 
     /// Gives a record and its trail another fingerprint, durably. Bring both leases.
@@ -135,9 +145,7 @@ impl Journal {
             record: Box::new(record),
             reply,
         };
-        self.ask(command)
-            .await
-            .unwrap_or_else(|| Err("the store's thread has ended".into()))
+        self.ask(command).await.unwrap_or_else(|| Err(ended()))
     }
 
     /// The unfinished uploads that were there when this was first asked: those of this process are none of them.
@@ -158,15 +166,26 @@ impl Journal {
 
     /// Writes the record with the next batch.
     pub(crate) fn note(&self, fingerprint: Fingerprint, record: Record) {
-        // Without the thread there is nobody to tell; the next commit reports it.
-        let _ = self
-            .commands
-            .send(Command::Note(fingerprint, Box::new(record)));
+        if self
+            .outbox
+            .put(fingerprint, Some(record), None, Haste::Note)
+        {
+            self.wake(Haste::Note);
+        }
     }
 
     /// Writes all that waits.
     pub(crate) async fn flush(&self) -> Result<(), String> {
-        self.ask(Command::Flush).await.unwrap_or(Ok(()))
+        let (reply, answer) = oneshot::channel();
+        if self.outbox.flush(reply) {
+            self.wake(Haste::Now);
+        }
+        Committing(answer).end().await
+    }
+
+    fn wake(&self, haste: Haste) {
+        // Without the thread there is nobody to tell; who waits for it hears that it has ended.
+        let _ = self.commands.send(Command::Write(haste));
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
@@ -177,17 +196,17 @@ impl Journal {
 }
 
 /// A commit under way.
-pub(crate) struct Committing(Option<oneshot::Receiver<Result<(), String>>>);
+pub(crate) struct Committing(oneshot::Receiver<Result<(), String>>);
 
 impl Committing {
     /// Waits until it is durable.
     pub(crate) async fn end(self) -> Result<(), String> {
-        let answer = match self.0 {
-            Some(answer) => answer.await.ok(),
-            None => None,
-        };
-        answer.unwrap_or_else(|| Err("the store's thread has ended".into()))
+        self.0.await.unwrap_or_else(|_| Err(ended()))
     }
+}
+
+fn ended() -> String {
+    "the store's thread has ended".to_owned()
 }
 
 impl fmt::Debug for Journal {
@@ -198,33 +217,19 @@ impl fmt::Debug for Journal {
 
 type Recall = (Fingerprint, oneshot::Sender<Result<Recalled, StoreError>>);
 
-/// Who waits for an answer of the thread.
-#[derive(Default)]
-struct Inquiries {
-    commits: Vec<oneshot::Sender<Result<(), String>>>,
-    recalls: Vec<Recall>,
-}
-
-impl Inquiries {
-    fn len(&self) -> usize {
-        self.commits.len() + self.recalls.len()
-    }
-}
-
 /// The thread's own state.
 struct Scribe {
-    store: Box<dyn ResumeStore>,
+    store: Arc<dyn ResumeStore>,
+    outbox: Arc<Outbox>,
     sink: Arc<dyn EventSink>,
     interval: Duration,
-    pending: HashMap<Fingerprint, Option<Record>>,
-    /// Leases of uploads that have ended, to be given back once that is written: until then, nobody else may find them
-    /// unfinished.
-    retiring: HashMap<Fingerprint, Lease>,
+    /// When what is in the outbox is to be written.
+    due: Option<Instant>,
     /// An end could not be written, and that was told.
     trouble_told: bool,
     /// Once somebody asked.
     strays: Option<Strays>,
-    /// How many had an answer the last time.
+    /// How many waited for the last commit for which anybody did.
     answered: usize,
     answered_at: Instant,
     written_at: Instant,
@@ -232,59 +237,37 @@ struct Scribe {
 
 impl Scribe {
     fn run(mut self, inbox: &Receiver<Command>) {
-        let mut inquiries = Inquiries::default();
+        let _farewell = Farewell(Arc::clone(&self.outbox));
+        let mut recalls = Vec::new();
         loop {
-            let command = if self.pending.is_empty() {
-                inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                inbox.recv_timeout(self.interval.saturating_sub(self.written_at.elapsed()))
+            let command = match self.due {
+                None => inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(due) => inbox.recv_timeout(due.saturating_duration_since(Instant::now())),
             };
             match command {
-                Ok(command) => self.take(command, &mut inquiries),
+                Ok(command) => self.take(command, &mut recalls),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
                     // The last handle is gone; nobody is left to hear of an error.
-                    let _ = self.write();
+                    self.write();
                     return;
                 }
             }
-            // Everybody who is waiting now shares one look into the store, and one commit.
-            self.take_all(inbox, &mut inquiries);
-            if inquiries.len() + self.answered > CROWD {
-                // Asleep, it is not woken by each who comes.
-                thread::sleep(COMPANY.saturating_sub(self.answered_at.elapsed()));
-                self.take_all(inbox, &mut inquiries);
+            while let Ok(command) = inbox.try_recv() {
+                self.take(command, &mut recalls);
             }
-            self.answer(&mut inquiries);
+            // Everybody who is waiting now shares one look into the store.
+            self.recall_all(recalls.drain(..));
+            if self.due.is_some_and(|due| due <= Instant::now()) {
+                self.write();
+            }
             for notice in self.store.take_notices() {
                 self.sink.store_notice(&notice);
             }
         }
     }
 
-    fn take_all(&mut self, inbox: &Receiver<Command>, inquiries: &mut Inquiries) {
-        while let Ok(command) = inbox.try_recv() {
-            self.take(command, inquiries);
-        }
-    }
-
-    fn answer(&mut self, inquiries: &mut Inquiries) {
-        if inquiries.len() > 0 {
-            self.answered = inquiries.len();
-            self.answered_at = Instant::now();
-        }
-        if !inquiries.recalls.is_empty() {
-            self.recall_all(inquiries.recalls.drain(..));
-        }
-        if !inquiries.commits.is_empty() || self.written_at.elapsed() >= self.interval {
-            let result = self.write();
-            for reply in inquiries.commits.drain(..) {
-                let _ = reply.send(result.clone());
-            }
-        }
-    }
-
-    fn take(&mut self, command: Command, inquiries: &mut Inquiries) {
+    fn take(&mut self, command: Command, recalls: &mut Vec<Recall>) {
         match command {
             Command::Adopt {
                 from,
@@ -294,20 +277,7 @@ impl Scribe {
             } => {
                 let _ = reply.send(self.adopt(&from, &to, *record));
             }
-            Command::Commit(fingerprint, record, reply) => {
-                self.pending
-                    .insert(fingerprint, record.map(|record| *record));
-                inquiries.commits.push(reply);
-            }
-            Command::Flush(reply) => inquiries.commits.push(reply),
-            Command::Recall(fingerprint, reply) => inquiries.recalls.push((fingerprint, reply)),
-            Command::Note(fingerprint, record) => {
-                self.pending.insert(fingerprint, Some(*record));
-            }
-            Command::Retire(fingerprint, record, lease) => {
-                self.pending.insert(fingerprint, Some(*record));
-                self.retiring.insert(fingerprint, lease);
-            }
+            Command::Recall(fingerprint, reply) => recalls.push((fingerprint, reply)),
             Command::Strays(reply) => {
                 if self.strays.is_none() {
                     self.strays = Some(self.find_strays());
@@ -325,6 +295,24 @@ impl Scribe {
                 }
                 let _ = reply.send(self.store.trail(&fingerprint, length));
             }
+            Command::Write(haste) => {
+                let due = match haste {
+                    Haste::Note => self.written_at + self.interval,
+                    Haste::Aside => self.with_company(LEISURE),
+                    Haste::InTurn => self.with_company(COMPANY),
+                    Haste::Now => Instant::now(),
+                };
+                self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+            }
+        }
+    }
+
+    /// When to write for somebody who could wait this long after those before.
+    fn with_company(&self, wait: Duration) -> Instant {
+        if self.answered + self.outbox.waiting() > CROWD {
+            self.answered_at + wait
+        } else {
+            Instant::now()
         }
     }
 
@@ -354,20 +342,19 @@ impl Scribe {
     fn recall_all(&mut self, recalls: impl Iterator<Item = Recall>) {
         let mut leased = Vec::new();
         for (fingerprint, reply) in recalls {
-            if self.retiring.contains_key(&fingerprint) {
+            if self.outbox.is_retiring(&fingerprint) {
                 // It ended a moment ago, and is wanted again.
-                let _ = self.write();
+                self.write();
             }
             match self.store.lease(&fingerprint) {
-                Ok(lease) => leased.push((fingerprint, lease, reply)),
+                Ok(lease) => leased.push((lease, self.outbox.last(&fingerprint), reply)),
                 Err(error) => {
                     let _ = reply.send(Err(error));
                 }
             }
         }
-        let unknown = |fingerprint: &Fingerprint| !self.pending.contains_key(fingerprint);
-        let wanted = leased.iter().map(|(fingerprint, ..)| *fingerprint);
-        let wanted: Vec<_> = wanted.filter(unknown).collect();
+        let unknown = leased.iter().filter(|(_, last, _)| last.is_none());
+        let wanted: Vec<_> = unknown.map(|(lease, ..)| *lease.fingerprint()).collect();
         let found = match self.store.load_many(&wanted) {
             Ok(found) => found.into_iter().map(Ok).collect(),
             // Whose record it is that cannot be read, one by one.
@@ -377,61 +364,71 @@ impl Scribe {
                 .collect::<Vec<_>>(),
         };
         let mut found: HashMap<_, _> = wanted.into_iter().zip(found).collect();
-        for (fingerprint, lease, reply) in leased {
-            let record = match found.remove(&fingerprint) {
+        for (lease, last, reply) in leased {
+            let record = match found.remove(lease.fingerprint()) {
                 Some(record) => record,
-                None => Ok(self.pending.get(&fingerprint).cloned().flatten()),
+                None => Ok(last.flatten()),
             };
             let _ = reply.send(record.map(|record| (lease, record)));
         }
     }
 
-    /// Writes what is pending. On failure it stays pending: state is written when there is space again.
-    fn write(&mut self) -> Result<(), String> {
+    /// Writes what is in the outbox. On failure it stays there: state is written when there is space again.
+    fn write(&mut self) {
+        let Load {
+            changes,
+            waiting,
+            retiring,
+        } = self.outbox.take();
+        self.due = None;
         self.written_at = Instant::now();
-        if self.pending.is_empty() {
-            return Ok(());
+        if !waiting.is_empty() {
+            (self.answered, self.answered_at) = (waiting.len(), self.written_at);
         }
-        let change = |(fingerprint, record)| match record {
-            Some(record) => Change::Put(fingerprint, record),
-            None => Change::Remove(fingerprint),
+        let done = match changes.is_empty() {
+            true => Ok(()),
+            false => self.store.commit_shared(&changes),
         };
-        let changes: Arc<[Change]> = self.pending.drain().map(change).collect();
-        match self.store.commit_shared(&changes) {
-            Ok(()) => {
-                // Nobody will compare their bytes any more.
-                let ended = changes.iter().filter(|change| match change {
-                    Change::Put(_, record) => {
-                        record.state == State::Finished && record.length > Some(TRAIL_MIN_BYTES)
-                    }
-                    Change::Remove(_) => true,
-                });
-                ended.for_each(|change| self.store.remove_trail(change.fingerprint()));
-                self.retiring.clear();
-                Ok(())
+        self.outbox.wrote(done.is_ok());
+        if let Err(error) = &done {
+            tracing::warn!(%error, records = changes.len(), "resume state not written, will try again");
+            self.due = Some(self.written_at + self.interval);
+            // Nobody waits for these any more who could tell.
+            if !retiring.is_empty() && !self.trouble_told {
+                self.trouble_told = true;
+                self.sink.end_not_saved(&error.to_string());
             }
-            Err(error) => {
-                tracing::warn!(%error, records = changes.len(), "resume state not written, will try again");
-                let back = changes.iter().map(|change| match change {
-                    Change::Put(fingerprint, record) => (*fingerprint, Some(record.clone())),
-                    Change::Remove(fingerprint) => (*fingerprint, None),
-                });
-                self.pending.extend(back);
-                // Nobody waits for these any more who could tell.
-                if !self.retiring.is_empty() && !self.trouble_told {
-                    self.trouble_told = true;
-                    self.sink.end_not_saved(&error.to_string());
+        } else {
+            // Nobody will compare their bytes any more.
+            let ended = changes.iter().filter(|change| match change {
+                Change::Put(_, record) => {
+                    record.state == State::Finished && record.length > Some(TRAIL_MIN_BYTES)
                 }
-                // Without a state that can be written, a lease keeps others from the truth as well.
-                self.retiring.clear();
-                Err(error.to_string())
-            }
+                Change::Remove(_) => true,
+            });
+            ended.for_each(|change| self.store.remove_trail(change.fingerprint()));
+        }
+        // Without a state that can be written, a lease keeps others from the truth as well.
+        drop(retiring);
+        let result = done.map_err(|error| error.to_string());
+        for reply in waiting {
+            let _ = reply.send(result.clone());
         }
     }
 }
 
-/// The least time from one commit to the next while many wait for theirs. No upload is slower for it: whoever waits for its
-/// last commit has left its turn to another.
+/// Whoever waits must hear that the thread has ended, however that came.
+struct Farewell(Arc<Outbox>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// The least time from one commit to the next while many wait for theirs.
 const COMPANY: Duration = Duration::from_millis(2);
+/// The same for those who have left their turn to another: nobody's bytes wait for them.
+const LEISURE: Duration = Duration::from_millis(8);
 /// As many, now and the last time together, are not yet many.
 const CROWD: usize = 3;

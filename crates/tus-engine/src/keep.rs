@@ -7,6 +7,7 @@ use resume_store::{Fingerprint, State};
 use crate::drive::Driver;
 use crate::event::Event;
 use crate::journal::Committing;
+use crate::outbox::Haste;
 
 impl Driver {
     /// The creation is about to be sent. Where somebody can be asked about it after a crash, it is written down first.
@@ -20,7 +21,9 @@ impl Driver {
         self.record.updated_at = SystemTime::now();
         let keeper = self.keeper.as_ref()?;
         let record = Some(self.record.clone());
-        Some(keeper.journal.begin_commit(keeper.fingerprint, record))
+        let journal = &keeper.journal;
+        // It is waited for only if there is no answer.
+        Some(journal.begin_commit(keeper.fingerprint, record, Haste::Aside))
     }
 
     /// Takes over how far chunks were handed out. `true` if that is news.
@@ -52,11 +55,16 @@ impl Driver {
 
     /// Writes the record durably. The upload goes on if that fails; it is told once.
     pub(crate) async fn save(&mut self) {
+        self.save_in(Haste::InTurn).await;
+    }
+
+    async fn save_in(&mut self, haste: Haste) {
         self.record.updated_at = SystemTime::now();
         let Some(keeper) = &self.keeper else { return };
         let saved = keeper
             .journal
-            .commit(keeper.fingerprint, Some(self.record.clone()))
+            .begin_commit(keeper.fingerprint, Some(self.record.clone()), haste)
+            .end()
             .await;
         self.is_known = saved.is_ok() && self.record.upload_url.is_some();
         self.tell_trouble(saved);
@@ -66,13 +74,10 @@ impl Driver {
     /// was created; else with the next batch, for a crash before it costs the next run one question.
     pub(crate) async fn retire(&mut self) {
         if !self.is_known {
-            return self.save().await;
+            return self.save_in(Haste::Aside).await;
         }
         if let Some(keeper) = self.keeper.take() {
-            let record = self.record.clone();
-            keeper
-                .journal
-                .retire(keeper.fingerprint, record, keeper.lease);
+            keeper.journal.retire(self.record.clone(), keeper.lease);
         }
     }
 

@@ -39,6 +39,7 @@ mod keep;
 mod measured;
 mod new_upload;
 mod options;
+mod outbox;
 mod pace;
 mod parts;
 mod permits;
