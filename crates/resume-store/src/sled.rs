@@ -15,7 +15,8 @@ use crate::prune::{PruneOptions, PruneReport, prune};
 use crate::trail::Trails;
 use crate::version::{self, VERSION_FILE};
 use crate::{
-    Change, Filter, Fingerprint, Holder, Lease, Record, ResumeStore, StoreError, StoreNotice, Trail,
+    Change, Filter, Fingerprint, Holder, Lease, Record, ResumeStore, State, StoreError,
+    StoreNotice, Trail,
 };
 
 /// A store in a directory of its own, shared by any number of processes of one user.
@@ -222,10 +223,14 @@ impl ResumeStore for SledStore {
     }
 
     fn commit_shared(&self, changes: &Arc<[Change]>) -> Result<(), StoreError> {
+        let ending = changes.iter().filter(|change| match change {
+            Change::Put(_, record) => record.state == State::Finished,
+            Change::Remove(_) => true,
+        });
+        self.leases.renew(ending.map(Change::fingerprint));
         if changes.is_empty() {
             return Ok(());
         }
-        self.leases.renew();
         self.ask(|jobs| jobs.commit(Arc::clone(changes)))
     }
 
@@ -238,7 +243,7 @@ impl ResumeStore for SledStore {
         if !known.lacks(fingerprint) {
             return None;
         }
-        let lease = self.leases.take(fingerprint).ok()?;
+        let lease = self.leases.take_soon_named(fingerprint)?;
         // Once more: from here on nobody else commits for it, before somebody may have.
         known.lacks(fingerprint).then_some(lease)
     }

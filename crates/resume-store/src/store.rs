@@ -34,7 +34,7 @@ pub trait ResumeStore: Send + Sync {
     fn list(&self, filter: Filter) -> Result<Vec<(Fingerprint, Record)>, StoreError>;
 
     /// Makes the changes, all of them or none, in their order. When this returns they outlive the
-    /// process and the machine's power.
+    /// process and the machine's power. Without changes it only looks after what is held.
     ///
     /// # Errors
     ///

@@ -55,19 +55,26 @@ impl Bytes {
         self.held.contains(&place)
     }
 
-    /// Locks the byte in both files.
-    pub(super) fn take(&mut self, place: Place) -> Result<Answer, StoreError> {
+    /// Locks the byte in both files. In a `hurry` in the first one only, which alone keeps newcomers out; the other one follows
+    /// with the next [`renew`](Self::renew), which is soon, unless the lease has been given back by then.
+    pub(super) fn take(&mut self, place: Place, hurry: bool) -> Result<Answer, StoreError> {
         if self.holds(place) {
             return Ok(Answer::Taken);
         }
-        self.files.iter_mut().for_each(Guarded::lock_absent);
+        let count = if hurry { 1 } else { self.files.len() };
+        if !hurry {
+            self.files.iter_mut().for_each(Guarded::lock_absent);
+        }
         for _ in 0..ATTEMPTS {
-            match self.lock_both(place)? {
+            match self.lock(place, count)? {
                 Answer::Held => {}
                 other => return Ok(other),
             }
             // Only now: what newcomers open is locked, even if somebody removes files just here.
-            if self.are_in_place() {
+            if self.are_in_place(count) {
+                self.files[count..]
+                    .iter_mut()
+                    .for_each(|file| file.absent.push(place));
                 self.held.insert(place);
                 return Ok(Answer::Held);
             }
@@ -86,9 +93,12 @@ impl Bytes {
     }
 
     /// Opens anew what was replaced, and locks there what is held.
-    pub(super) fn renew(&mut self) -> Result<(), StoreError> {
+    /// What is about to be given back may stay as it is.
+    pub(super) fn renew(&mut self, ending: &HashSet<Place>) -> Result<(), StoreError> {
         if self.files.iter().all(Guarded::is_at_its_path) {
-            self.files.iter_mut().for_each(Guarded::lock_absent);
+            self.files
+                .iter_mut()
+                .for_each(|file| file.lock_absent_but(ending));
             return Ok(());
         }
         self.reopen()
@@ -112,8 +122,8 @@ impl Bytes {
         self.held.is_empty()
     }
 
-    fn lock_both(&mut self, place: Place) -> Result<Answer, StoreError> {
-        for (index, file) in self.files.iter().enumerate() {
+    fn lock(&mut self, place: Place, count: usize) -> Result<Answer, StoreError> {
+        for (index, file) in self.files.iter().take(count).enumerate() {
             let answer = match place.try_lock(&file.file) {
                 Outcome::Locked => continue,
                 Outcome::Taken => {
@@ -139,14 +149,16 @@ impl Bytes {
     fn unlock(&mut self, place: Place) {
         // The first one last: whoever gets it finds the other free.
         for file in self.files.iter_mut().rev() {
-            place.unlock(&file.file);
-            file.absent.retain(|absent| *absent != place);
+            match file.absent.iter().rposition(|absent| *absent == place) {
+                Some(absent) => drop(file.absent.swap_remove(absent)),
+                None => place.unlock(&file.file),
+            }
         }
     }
 
-    /// Whether newcomers open these very files.
-    fn are_in_place(&self) -> bool {
-        let mut named = NAMES.iter().zip(&self.files);
+    /// Whether newcomers open these very files, the first so many.
+    fn are_in_place(&self, count: usize) -> bool {
+        let mut named = NAMES.iter().zip(&self.files).take(count);
         named.all(|(name, file)| {
             let found = rustix::fs::statat(&self.folder, *name, AtFlags::SYMLINK_NOFOLLOW);
             found.is_ok_and(|found| file.is(&found))
@@ -159,8 +171,8 @@ struct Guarded {
     path: PathBuf,
     file: File,
     stat: Stat,
-    /// What is held and could not be locked here, because somebody tried for it at that moment, to
-    /// find the other file's byte taken. Tried again with each lease and commit.
+    /// What is held and is not locked here yet: it was taken in a hurry, or somebody tried for it at that moment, to find the
+    /// other file's byte taken. Tried again with each lease and commit.
     absent: Vec<Place>,
 }
 
@@ -185,8 +197,14 @@ impl Guarded {
     }
 
     fn lock_absent(&mut self) {
+        self.lock_absent_but(&HashSet::new());
+    }
+
+    fn lock_absent_but(&mut self, ending: &HashSet<Place>) {
         let Self { file, absent, .. } = self;
-        absent.retain(|place| !matches!(place.try_lock(file), Outcome::Locked));
+        absent.retain(|place| {
+            ending.contains(place) || !matches!(place.try_lock(file), Outcome::Locked)
+        });
     }
 }
 

@@ -28,6 +28,8 @@ use crate::{Fingerprint, Holder};
 pub(super) struct Names {
     state: PathBuf,
     held: HashMap<Fingerprint, Entry>,
+    /// What is held, or was, and has no line yet.
+    unwritten: Vec<Fingerprint>,
     file: Option<NamesFile>,
 }
 
@@ -42,21 +44,59 @@ impl Names {
         Self {
             state: state.to_owned(),
             held: HashMap::new(),
+            unwritten: Vec::new(),
             file: None,
         }
     }
 
     /// Says that this process holds the lease of `fingerprint`.
     pub(super) fn note(&mut self, fingerprint: &Fingerprint) {
-        let since_ms = to_millis(SystemTime::now());
-        if self.file.is_none() {
-            self.renew();
-        }
-        let at = match &mut self.file {
-            Some(file) => file.write(fingerprint, since_ms),
-            None => None,
+        self.note_later(fingerprint);
+        self.write();
+    }
+
+    /// The same, with the next [`renew`](Self::renew).
+    pub(super) fn note_later(&mut self, fingerprint: &Fingerprint) {
+        let entry = Entry {
+            since_ms: to_millis(SystemTime::now()),
+            at: None,
         };
-        self.held.insert(*fingerprint, Entry { since_ms, at });
+        self.held.insert(*fingerprint, entry);
+        self.unwritten.push(*fingerprint);
+    }
+
+    /// No line need be written for it any more.
+    pub(super) fn skip(&mut self, fingerprint: &Fingerprint) {
+        let place = self.unwritten.iter().position(|it| it == fingerprint);
+        place.map(|place| self.unwritten.swap_remove(place));
+    }
+
+    /// Writes the lines that are missing.
+    fn write(&mut self) {
+        if self.unwritten.is_empty() {
+            return;
+        }
+        if self.file.is_none() {
+            // Who adds one removes those that crashes left: there are never many.
+            sweep(&self.state, false);
+            self.file = NamesFile::create(&folder(&self.state));
+        }
+        let Some(file) = &mut self.file else {
+            // All that is held then comes with the next renewal.
+            self.unwritten.clear();
+            return;
+        };
+        let mut lines = Vec::with_capacity(self.unwritten.len());
+        for fingerprint in self.unwritten.drain(..) {
+            if let Some(entry) = self.held.get_mut(&fingerprint)
+                && entry.at.is_none()
+            {
+                let at = file.place();
+                lines.push((at, line(&fingerprint, entry.since_ms)));
+                entry.at = Some(at);
+            }
+        }
+        file.write(&mut lines);
     }
 
     /// Says that it does no longer.
@@ -70,18 +110,14 @@ impl Names {
         }
     }
 
-    /// Makes the file, if there is none or somebody removed it.
+    /// Writes what is missing, and all of it if somebody removed the file.
     pub(super) fn renew(&mut self) {
-        if self.file.as_ref().is_some_and(NamesFile::has_a_name) {
-            return;
+        if self.file.as_ref().is_none_or(|file| !file.has_a_name()) {
+            self.file = None;
+            self.held.values_mut().for_each(|entry| entry.at = None);
+            self.unwritten = self.held.keys().copied().collect();
         }
-        // Who adds one removes those that crashes left: there are never many.
-        sweep(&self.state, false);
-        self.file = NamesFile::create(&folder(&self.state));
-        for (fingerprint, entry) in &mut self.held {
-            let file = self.file.as_mut();
-            entry.at = file.and_then(|file| file.write(fingerprint, entry.since_ms));
-        }
+        self.write();
     }
 }
 
@@ -131,18 +167,25 @@ impl NamesFile {
         self.file.metadata().is_ok_and(|found| found.nlink() > 0)
     }
 
-    fn write(&mut self, fingerprint: &Fingerprint, since_ms: i64) -> Option<u64> {
-        let at = self.free.pop().unwrap_or_else(|| {
+    /// Where the next line goes.
+    fn place(&mut self) -> u64 {
+        self.free.pop().unwrap_or_else(|| {
             let at = self.end;
             self.end += LINE as u64;
             at
-        });
-        let line = line(fingerprint, since_ms);
-        if self.file.write_all_at(line.as_bytes(), at).is_err() {
-            self.free.push(at);
-            return None;
+        })
+    }
+
+    /// Writes lines, in as few calls as there are gaps between them. What cannot be written stays unknown.
+    fn write(&self, lines: &mut [(u64, String)]) {
+        lines.sort_unstable_by_key(|(at, _)| *at);
+        for run in lines.chunk_by_mut(|one, next| one.0 + LINE as u64 == next.0) {
+            let Some(((at, text), rest)) = run.split_first_mut() else {
+                continue;
+            };
+            rest.iter().for_each(|(_, line)| text.push_str(line));
+            self.file.write_all_at(text.as_bytes(), *at).ok();
         }
-        Some(at)
     }
 
     /// Blanks all lines.
