@@ -41,4 +41,4 @@ pub use ciphers::use_fastest_ciphers;
 pub use fault::{Certainty, FaultKind, Phase, TransportError};
 #[cfg(feature = "testing")]
 pub use lossy::{Loss, LossPlan, LossyTransport};
-pub use transport::{BoxFuture, Deadlines, Transport};
+pub use transport::{Aside, BoxFuture, Deadlines, Transport};

@@ -15,7 +15,9 @@ use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
 use crate::classify::{Peer, classify};
 use crate::names::Names;
 use crate::watch::{Incoming, Outgoing, Progress, watch};
-use crate::{Body, BoxFuture, Deadlines, FaultKind, Origin, Phase, Transport, TransportError};
+use crate::{
+    Aside, Body, BoxFuture, Deadlines, FaultKind, Origin, Phase, Transport, TransportError,
+};
 
 /// A [`Transport`] over reqwest, hyper and rustls, with a pool of connections.
 ///
@@ -36,6 +38,8 @@ use crate::{Body, BoxFuture, Deadlines, FaultKind, Origin, Phase, Transport, Tra
 #[derive(Clone, Debug)]
 pub struct ReqwestTransport {
     clients: Arc<Clients>,
+    /// With a pool of its own, for requests that go [aside](Aside).
+    aside: Arc<Clients>,
     deadlines: Deadlines,
 }
 
@@ -80,7 +84,11 @@ impl ReqwestTransport {
             )
             .with_source(error)
         })?;
-        let (client, no_system_roots) = self.clients.client_for(&parts.uri)?;
+        let clients = match parts.extensions.get::<Aside>() {
+            Some(Aside) => &self.aside,
+            None => &self.clients,
+        };
+        let (client, no_system_roots) = clients.client_for(&parts.uri)?;
         let peer = Peer {
             origin,
             no_system_roots,
@@ -205,12 +213,8 @@ impl ReqwestTransportBuilder {
             );
         }
         let deadlines = self.deadlines;
-        let clients = Clients {
-            recipe: self,
-            roots,
-            plain: OnceLock::new(),
-            secure: OnceLock::new(),
-        };
+        let aside = Clients::new(self.clone(), roots.clone());
+        let clients = Clients::new(self, roots);
         if clients.recipe.may_meet_a_proxy() {
             clients.secure()?;
         } else {
@@ -218,6 +222,7 @@ impl ReqwestTransportBuilder {
         }
         Ok(ReqwestTransport {
             clients: Arc::new(clients),
+            aside: Arc::new(aside),
             deadlines,
         })
     }
@@ -270,6 +275,15 @@ struct Secure {
 }
 
 impl Clients {
+    fn new(recipe: ReqwestTransportBuilder, roots: Vec<Certificate>) -> Self {
+        Self {
+            recipe,
+            roots,
+            plain: OnceLock::new(),
+            secure: OnceLock::new(),
+        }
+    }
+
     /// The client for `uri`, and whether it knows no authorities but those that were given.
     fn client_for(&self, uri: &Uri) -> Result<(&Client, bool), TransportError> {
         if uri.scheme() == Some(&Scheme::HTTP) && !self.recipe.may_meet_a_proxy() {

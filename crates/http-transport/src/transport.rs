@@ -16,6 +16,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// - Every answer of the server is `Ok`, whatever its status.
 /// - One call sends at most one request: nothing is retried and no redirect is followed.
 /// - A [`Deadlines`] in the request's extensions overrides the transport's own.
+/// - An [`Aside`] in them asks for a connection that none of the others uses.
 /// - The body is sent with `Content-Length` when its size hint is exact.
 ///
 /// # Cancellation
@@ -52,6 +53,12 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
         (**self).send(request)
     }
 }
+
+/// In a request's extensions: it goes over a connection that none of the requests without this goes over. For small ones that
+/// are sent while bodies are on their way over a link that is full: a connection which is opened then is slow for long, and
+/// the next body should not meet it. A transport without a pool of its own may ignore it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aside;
 
 /// How long a transport waits, and for what. There is no limit on a whole request: 200 MB over a
 /// slow link is legitimate as long as bytes keep moving.

@@ -285,7 +285,7 @@ impl Driver {
                 let content = self.tracer.as_ref().and_then(|tracer| tracer.content());
                 self.record.finish(content);
                 // The network is free for the next one while the end is written.
-                if self.place.leave() {
+                if self.place.end() {
                     self.pace.finished();
                 }
                 self.landed.cancel();

@@ -17,7 +17,7 @@ use resume_store::{
 use tokio::sync::oneshot;
 
 use crate::event::EventSink;
-use crate::outbox::{Haste, Load, Outbox};
+use crate::outbox::{CROWD, Haste, Load, Outbox};
 
 /// A handle on the store's thread. The thread writes what is left and ends when the last handle is dropped.
 #[derive(Clone)]
@@ -96,6 +96,10 @@ impl Journal {
         if let Some(lease) = self.store.lease_new(&fingerprint)
             && !self.outbox.has(&fingerprint)
         {
+            // The store looks after what is held when it is written to, soon in any case.
+            if self.outbox.call(Haste::Note) {
+                self.wake(Haste::Note);
+            }
             return Some(Ok((lease, None)));
         }
         self.ask(|reply| Command::Recall(fingerprint, reply)).await
@@ -123,6 +127,11 @@ impl Journal {
             self.wake(haste);
         }
         Committing(answer)
+    }
+
+    /// Whether what is put down is written together with much else, and not at once.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.outbox.is_crowded()
     }
 
     /// Writes the record of an upload that has ended with the next batch, and gives its lease back when that is done.
@@ -385,10 +394,7 @@ impl Scribe {
         if !waiting.is_empty() {
             (self.answered, self.answered_at) = (waiting.len(), self.written_at);
         }
-        let done = match changes.is_empty() {
-            true => Ok(()),
-            false => self.store.commit_shared(&changes),
-        };
+        let done = self.store.commit_shared(&changes);
         self.outbox.wrote(done.is_ok());
         if let Err(error) = &done {
             tracing::warn!(%error, records = changes.len(), "resume state not written, will try again");
@@ -429,6 +435,4 @@ impl Drop for Farewell {
 /// The least time from one commit to the next while many wait for theirs.
 const COMPANY: Duration = Duration::from_millis(2);
 /// The same for those who have left their turn to another: nobody's bytes wait for them.
-const LEISURE: Duration = Duration::from_millis(8);
-/// As many, now and the last time together, are not yet many.
-const CROWD: usize = 3;
+pub(crate) const LEISURE: Duration = Duration::from_millis(16);

@@ -3,27 +3,59 @@
 use std::time::SystemTime;
 
 use resume_store::{Fingerprint, State};
+use tokio::time::timeout;
 
 use crate::drive::Driver;
 use crate::event::Event;
-use crate::journal::Committing;
+use crate::journal::{Committing, LEISURE};
 use crate::outbox::Haste;
+use crate::resume::Keeper;
 
 impl Driver {
     /// The creation is about to be sent. Where somebody can be asked about it after a crash, it is written down first.
-    pub(crate) async fn intend(&mut self) -> Option<Committing> {
+    pub(crate) async fn intend(&mut self) -> Intent {
         self.record.state = State::Creating;
         self.creation_in_doubt = true;
         if self.shared.service.can_tell() {
             self.save().await;
-            return None;
+            return Intent::Written;
         }
         self.record.updated_at = SystemTime::now();
-        let keeper = self.keeper.as_ref()?;
-        let record = Some(self.record.clone());
-        let journal = &keeper.journal;
+        match &self.keeper {
+            Some(keeper) if keeper.journal.is_crowded() => Intent::Later,
+            _ => Intent::Beside(self.begin_intent()),
+        }
+    }
+
+    fn begin_intent(&self) -> Option<Committing> {
+        let Keeper {
+            journal,
+            fingerprint,
+            ..
+        } = self.keeper.as_ref()?;
         // It is waited for only if there is no answer.
-        Some(journal.begin_commit(keeper.fingerprint, record, Haste::Aside))
+        Some(journal.begin_commit(*fingerprint, Some(self.record.clone()), Haste::Aside))
+    }
+
+    /// Waits for the answer to a creation whose intent would not be written at once in any case: if it comes before, there is
+    /// no doubt left to write down. Else, also where nobody waits for it any more, the intent is put down.
+    pub(crate) async fn answer_or_intent<T, E>(
+        &self,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> (Result<T, E>, Option<Committing>) {
+        let late = Late(Some(self));
+        tokio::pin!(answer);
+        match timeout(LEISURE, answer.as_mut()).await {
+            Ok(Ok(answer)) => {
+                late.drop_it();
+                (Ok(answer), None)
+            }
+            Ok(Err(error)) => (Err(error), late.put_down()),
+            Err(_) => {
+                let intent = late.put_down();
+                (answer.await, intent)
+            }
+        }
     }
 
     /// Takes over how far chunks were handed out. `true` if that is news.
@@ -88,12 +120,19 @@ impl Driver {
         self.tell_trouble(removed);
     }
 
-    /// Removes the record of another source for the same destination.
-    pub(crate) async fn forget_key(&mut self, source_key: &str) {
+    /// Removes the records of other sources for the same destination.
+    pub(crate) async fn forget_keys(&mut self, source_keys: impl Iterator<Item = &String>) {
         let Some(keeper) = &self.keeper else { return };
-        let fingerprint = Fingerprint::new(&self.record.destination, source_key);
-        let removed = keeper.journal.commit(fingerprint, None).await;
-        self.tell_trouble(removed);
+        let forget = |key| {
+            let fingerprint = Fingerprint::new(&self.record.destination, key);
+            let journal = &keeper.journal;
+            journal.begin_commit(fingerprint, None, Haste::InTurn)
+        };
+        let removed: Vec<_> = source_keys.map(forget).collect();
+        for one in removed {
+            let removed = one.end().await;
+            self.tell_trouble(removed);
+        }
     }
 
     pub(crate) fn tell_trouble(&mut self, result: Result<(), String>) {
@@ -102,6 +141,36 @@ impl Driver {
         {
             self.save_trouble_told = true;
             self.emit(Event::StateNotSaved { error });
+        }
+    }
+}
+
+/// What becomes of the intent of a creation.
+pub(crate) enum Intent {
+    Written,
+    /// It is written while the request is on its way.
+    Beside(Option<Committing>),
+    /// It is, unless the answer comes [before](Driver::answer_or_intent).
+    Later,
+}
+
+/// An intent that was not put down yet.
+struct Late<'a>(Option<&'a Driver>);
+
+impl Late<'_> {
+    fn drop_it(mut self) {
+        self.0 = None;
+    }
+
+    fn put_down(mut self) -> Option<Committing> {
+        self.0.take()?.begin_intent()
+    }
+}
+
+impl Drop for Late<'_> {
+    fn drop(&mut self) {
+        if let Some(driver) = self.0.take() {
+            driver.begin_intent();
         }
     }
 }

@@ -14,7 +14,7 @@ pub(crate) const WORTH_DIVIDING_BYTES: u64 = 32 * 1024 * 1024;
 /// Of so many bytes the beginning, when connections are slow, is no large share: 64 MiB.
 pub(crate) const TELLING_BYTES: u64 = 64 * 1024 * 1024;
 /// Connections of an upload that is divided unasked, at most: it has those that no other upload takes.
-pub(crate) const CONNECTIONS: usize = 8;
+pub(crate) const CONNECTIONS: usize = 12;
 /// What is under way on a connection that nothing holds back but the link, in bytes. The largest window that systems grant
 /// by themselves is 4 to 6 MiB.
 const UNBOUND_BYTES: f64 = 16.0 * 1024.0 * 1024.0;
@@ -139,8 +139,8 @@ mod tests {
     }
 
     #[test]
-    fn a_large_source_over_a_long_way_gets_eight_connections() {
-        assert_eq!(at(100).connections(32 * MIB), 8);
+    fn a_large_source_over_a_long_way_gets_all_connections() {
+        assert_eq!(at(100).connections(32 * MIB), CONNECTIONS);
         assert_eq!(at(100).connections(32 * MIB - 1), 1, "too small");
         assert_eq!(at(1).connections(1024 * MIB), 1, "the server is near");
         assert_eq!(Measured::default().connections(1024 * MIB), 1);
@@ -162,7 +162,7 @@ mod tests {
     fn a_connection_that_no_window_holds_back_is_enough() {
         let measured = at(100);
         measured.one_brought(42e6); // 400 Mbit/s less the headers: 4 MB under way
-        assert_eq!(measured.connections(64 * MIB), 8);
+        assert_eq!(measured.connections(64 * MIB), CONNECTIONS);
         let measured = at(100);
         measured.one_brought(200e6);
         assert_eq!(measured.connections(64 * MIB), 1);
@@ -188,6 +188,6 @@ mod tests {
         measured.many_brought(10.2e6);
         assert_eq!(measured.connections(64 * MIB), 1);
         measured.many_brought(40e6);
-        assert_eq!(measured.connections(64 * MIB), 8);
+        assert_eq!(measured.connections(64 * MIB), CONNECTIONS);
     }
 }

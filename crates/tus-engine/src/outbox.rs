@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use resume_store::{Change, Fingerprint, Lease, Record};
 use tokio::sync::oneshot;
@@ -41,6 +42,8 @@ struct Inner {
     under_way: Option<Arc<[Change]>>,
     /// What the thread was woken for.
     called: Option<Haste>,
+    /// When there was a crowd the last time.
+    crowded_at: Option<Instant>,
     /// There is no thread any more.
     closed: bool,
 }
@@ -84,6 +87,11 @@ impl Outbox {
         inner.call(Haste::Now)
     }
 
+    /// Asks for a visit, as if there were something. `true` if the thread has to be woken for it.
+    pub(crate) fn call(&self, haste: Haste) -> bool {
+        self.lock().call(haste)
+    }
+
     /// Whether the store does not have the last of an upload yet.
     pub(crate) fn has(&self, fingerprint: &Fingerprint) -> bool {
         let inner = self.lock();
@@ -106,6 +114,12 @@ impl Outbox {
         retiring.any(|lease| lease.fingerprint() == fingerprint)
     }
 
+    /// Whether so many commits are asked for that each is written with many others.
+    pub(crate) fn is_crowded(&self) -> bool {
+        let crowded_at = self.lock().crowded_at;
+        crowded_at.is_some_and(|at| at.elapsed() < CROWDS_LAST)
+    }
+
     /// How many wait for an answer.
     pub(crate) fn waiting(&self) -> usize {
         self.lock().waiting.len()
@@ -115,6 +129,9 @@ impl Outbox {
     pub(crate) fn take(&self) -> Load {
         let mut inner = self.lock();
         inner.called = None;
+        if inner.waiting.len() > CROWD {
+            inner.crowded_at = Some(Instant::now());
+        }
         let change = |(fingerprint, record)| match record {
             Some(record) => Change::Put(fingerprint, record),
             None => Change::Remove(fingerprint),
@@ -170,3 +187,8 @@ impl Inner {
         is_news
     }
 }
+
+/// As many who wait are not yet many.
+pub(crate) const CROWD: usize = 3;
+/// So long after many waited there may be many again.
+const CROWDS_LAST: Duration = Duration::from_millis(100);

@@ -35,8 +35,8 @@ use together::{FinalSink, PartSink, Together};
 
 /// No part is smaller: below it, a part costs more than it brings. 1 MiB.
 const MIN_PART_BYTES: u64 = 1024 * 1024;
-/// Parts beyond one for each connection are no smaller. 16 MiB.
-const MIN_SPARE_BYTES: u64 = 16 * 1024 * 1024;
+/// Where there are more parts than connections, they are no smaller on the average. 4 MiB.
+const MIN_SPARE_BYTES: u64 = 4 * 1024 * 1024;
 /// Parts for each connection, so that a slow one holds nothing up: the others take what it does not.
 const PARTS_PER_CONNECTION: u64 = 4;
 /// The creation that joins names every part in one header, and servers take only so long ones.
@@ -48,8 +48,8 @@ const MEASURED_ROUND_TRIPS: u32 = 10;
 /// And for no less time: what the system's buffers take at first must not count for much.
 const MEASURED_AT_LEAST: Duration = Duration::from_secs(1);
 
-/// The tag of the whole's record that says into how many parts the source was divided.
-const PARTS_TAG: &str = "parts";
+/// The tag of the whole's record that says into how many parts the source was divided, by [`cut`].
+const PARTS_TAG: &str = "tapered-parts";
 
 /// How a source is sent in parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +85,14 @@ fn parts_for(length: u64, connections: usize) -> u64 {
     let spare = (connections * PARTS_PER_CONNECTION).min(MAX_PARTS);
     let least = connections.min(length / MIN_PART_BYTES);
     spare.min(length / MIN_SPARE_BYTES).max(least)
+}
+
+/// Where the part of that index begins, and the one before it ends. Parts become shorter, from seven quarters of the average to
+/// one: the last ones are soon sent, also over a connection that is slower than the others.
+fn cut(length: u64, index: u64, count: u64) -> u64 {
+    let [length, index, count] = [length, index, count].map(u128::from);
+    let cut = length * index * (7 * count - 3 * index) / (4 * count * count).max(1);
+    u64::try_from(cut).unwrap_or(u64::MAX)
 }
 
 impl Task {
@@ -177,15 +185,15 @@ impl Task {
         }
         let events = Arc::clone(&self.shared.sink);
         let (pace, turn) = (self.pace(), place.into_turn());
-        let lanes = Lanes::new(Arc::clone(&pace), turn);
+        let lanes = Lanes::new(Arc::clone(&pace), turn, division.at_once());
         if division.measure_for.is_none() {
             pace.make_room(division.connections);
         }
         let at_once = division.at_once().min(1 + pace.spare());
         let sink = Arc::new(Together::new(events, self.id, offsets, at_once));
         let (begun, was_alone) = (Instant::now(), pace.uploads() <= 1);
-        let part = |index, lane| {
-            let sink = Arc::clone(&sink);
+        let part = |index, ahead| {
+            let (sink, lane) = (Arc::clone(&sink), lanes.lane(ahead));
             self.part(index, count, length, sink, wishes.clone(), lane)
         };
         let (mut sent, ended) =
@@ -221,7 +229,7 @@ impl Task {
         wishes: Wishes,
         lane: Lane,
     ) -> impl Future<Output = Result<Part, UploadError>> + use<> {
-        let (start, end) = (length * index / count, length * (index + 1) / count);
+        let [start, end] = [index, index + 1].map(|index| cut(length, index, count));
         let source: Arc<dyn Source> = Arc::new(PartSource {
             whole: Arc::clone(&self.source),
             start,
@@ -442,9 +450,9 @@ mod tests {
     #[test]
     fn there_are_more_parts_than_connections_where_they_are_large_enough() {
         assert_eq!(parts_for(1024 * MIB, 4), 16);
-        assert_eq!(parts_for(64 * MIB, 4), 4);
-        assert_eq!(parts_for(160 * MIB, 4), 10);
-        assert_eq!(parts_for(21 * MIB, 4), 4, "small ones, but one for each");
+        assert_eq!(parts_for(64 * MIB, 4), 16);
+        assert_eq!(parts_for(40 * MIB, 4), 10);
+        assert_eq!(parts_for(6 * MIB, 4), 4, "small ones, but one for each");
         assert_eq!(parts_for(2 * MIB, 4), 2);
         assert_eq!(parts_for(MIB, 4), 1);
         assert_eq!(
@@ -454,5 +462,22 @@ mod tests {
         );
         assert_eq!(parts_for(100_000 * MIB, 100), 100);
         assert_eq!(parts_for(1024 * MIB, 1), 1, "one connection is no division");
+    }
+
+    #[test]
+    fn parts_become_shorter_and_leave_nothing_out() {
+        for (length, count) in [
+            (1024 * MIB, 32),
+            (1000 * MIB + 7, 13),
+            (u64::MAX, 1024),
+            (5, 2),
+        ] {
+            let cuts: Vec<_> = (0..=count).map(|index| cut(length, index, count)).collect();
+            assert_eq!((cuts[0], cuts[cuts.len() - 1]), (0, length));
+            let lengths: Vec<_> = cuts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            // Rounded down, a part may be a byte longer than the one before.
+            assert!(lengths.windows(2).all(|pair| pair[1] <= pair[0] + 1));
+            assert!(lengths[0] / 8 <= lengths[lengths.len() - 1]);
+        }
     }
 }

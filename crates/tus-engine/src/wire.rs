@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::{StreamExt as _, stream};
 use http::header::{CONTENT_LENGTH, TRAILER};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_transport::{
-    Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Phase as Deadline, TransportError,
+    Aside, Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Phase as Deadline, TransportError,
 };
 use resume_store::{Record, Resemblance};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -24,6 +25,8 @@ use crate::digest::ChunkDigests;
 use crate::drive::{Driver, now};
 use crate::error::UploadError;
 use crate::event::{Event, WaitReason};
+use crate::keep::Intent;
+use crate::measured::CONNECTIONS;
 use crate::resume;
 
 /// A chunk of so many bytes tells how fast a connection is: 8 MiB.
@@ -36,11 +39,11 @@ impl Driver {
             // The question got no answer: whoever comes next may ask again.
             self.asking = None;
         }
-        if exchange.phase == Phase::Patch {
+        if exchange.chunk.is_some() {
             self.place.take(&self.pace).await;
         }
         self.brake(&exchange).await?;
-        let mut intent = None;
+        let mut intent = Intent::Written;
         if exchange.phase == Phase::Create {
             // Written down: a crash from here on is a doubt, never a forgotten upload.
             intent = self.intend().await;
@@ -73,9 +76,16 @@ impl Driver {
             Ordering::Relaxed,
         );
         let began = Instant::now();
-        let answer = self
-            .send(request.map(|()| body), exchange.answer_factor)
-            .await;
+        let mut request = request.map(|()| body);
+        if self.place.is_ahead() {
+            request.extensions_mut().insert(Aside);
+        }
+        let answer = self.send(request, exchange.answer_factor);
+        let (answer, intent) = match intent {
+            Intent::Written => (answer.await, None),
+            Intent::Beside(intent) => (answer.await, intent),
+            Intent::Later => self.answer_or_intent(answer).await,
+        };
         if exchange.phase == Phase::Patch {
             self.upload.left_to(self.left.load(Ordering::Relaxed));
             self.record.reached = self.upload.reached();
@@ -128,11 +138,11 @@ impl Driver {
         Ok(())
     }
 
-    async fn send(
+    fn send(
         &mut self,
         mut request: Request<Body>,
         factor: u32,
-    ) -> Result<Response<Body>, TransportError> {
+    ) -> impl Future<Output = Result<Response<Body>, TransportError>> + Send + use<> {
         self.shared.attach_credentials(&mut request);
         let deadlines = self.shared.options.deadlines;
         request
@@ -140,15 +150,19 @@ impl Driver {
             .insert(deadlines.with_response(deadlines.response * factor));
         self.requests += 1;
         let asks = matches!(request.body(), Body::Empty);
-        let began = Instant::now();
-        let answer = self.shared.transport.send(request).await;
-        if asks && answer.is_ok() {
-            self.measured.answered(began.elapsed());
-            if let Some(round_trip) = self.measured.round_trip() {
-                self.pace.is_as_far_as(round_trip);
+        let (shared, pace) = (Arc::clone(&self.shared), Arc::clone(&self.pace));
+        let measured = Arc::clone(&self.measured);
+        async move {
+            let began = Instant::now();
+            let answer = shared.transport.send(request).await;
+            if asks && answer.is_ok() {
+                measured.answered(began.elapsed());
+                if let Some(round_trip) = measured.round_trip() {
+                    pace.is_as_far_as(round_trip);
+                }
             }
+            answer
         }
-        answer
     }
 
     fn body(&self, chunk: Chunk, trailer: Option<ChecksumAlgorithm>) -> Body {
@@ -297,20 +311,30 @@ impl Driver {
     /// One attempt to remove an upload that is given up, so that it does not stay behind (TM-02). Where the server does not
     /// do that, it is reported.
     pub(crate) async fn remove(&mut self, url: &UploadUrl) {
+        self.requests += 1;
+        if !self.removal(url).await {
+            self.emit(Event::PossibleOrphan);
+        }
+    }
+
+    /// That attempt. Says whether the upload is gone.
+    fn removal(&self, url: &UploadUrl) -> impl Future<Output = bool> + use<> {
+        let shared = Arc::clone(&self.shared);
         let mut request = Request::new(Body::Empty);
         *request.method_mut() = Method::DELETE;
         *request.uri_mut() = url.uri().clone();
         request
             .headers_mut()
             .insert(header::TUS_RESUMABLE, header::VERSION);
-        let gone = match self.send(request, 1).await {
-            Ok(answer) => {
-                answer.status().is_success() || matches!(answer.status().as_u16(), 404 | 410)
+        request.extensions_mut().insert(shared.options.deadlines);
+        shared.attach_credentials(&mut request);
+        async move {
+            match shared.transport.send(request).await {
+                Ok(answer) => {
+                    answer.status().is_success() || matches!(answer.status().as_u16(), 404 | 410)
+                }
+                Err(_) => false,
             }
-            Err(_) => false,
-        };
-        if !gone {
-            self.emit(Event::PossibleOrphan);
         }
     }
 
@@ -339,12 +363,20 @@ impl Driver {
         let offered = self.shared.capabilities(&self.creation_url).await;
         let terminates =
             offered.is_some_and(|offered| offered.extensions.has(Extension::Termination));
-        for (key, url) in parts {
-            if let (true, Some(url)) = (terminates, url) {
-                self.remove(url).await;
+        let urls = parts.iter().filter_map(|(_, url)| url.as_ref());
+        let removals: Vec<_> = urls
+            .filter(|_| terminates)
+            .map(|url| self.removal(url))
+            .collect();
+        self.requests += removals.len() as u64;
+        // Over a long way they would take longer one by one than all of the bytes.
+        let mut removals = stream::iter(removals).buffer_unordered(CONNECTIONS);
+        while let Some(gone) = removals.next().await {
+            if !gone {
+                self.emit(Event::PossibleOrphan);
             }
-            self.forget_key(key).await;
         }
+        self.forget_keys(parts.iter().map(|(key, _)| key)).await;
     }
 
     /// The source could not be read, or must not be sent as it is now.

@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use tokio::sync::futures::Notified;
+
 use super::{Pace, Turn, lock};
 
 /// Where an upload has its turn from.
@@ -32,6 +34,14 @@ impl Place {
         }
     }
 
+    /// Whether it waits for its connection while all of them are at work.
+    pub(crate) fn is_ahead(&self) -> bool {
+        match self {
+            Self::Aside | Self::Own(_) => false,
+            Self::Part(lane) => lane.ahead && lane.seat.is_none(),
+        }
+    }
+
     /// The turn of its own, if it has one.
     pub(crate) fn into_turn(self) -> Option<Turn> {
         match self {
@@ -40,15 +50,20 @@ impl Place {
         }
     }
 
-    /// Gives the turn back. Says whether that was an upload's own.
-    pub(crate) fn leave(&mut self) -> bool {
+    /// Gives the turn back, to have one again later.
+    pub(crate) fn leave(&mut self) {
         match self {
-            Self::Aside => false,
-            Self::Own(turn) => turn.take().is_some(),
-            Self::Part(lane) => {
-                lane.leave();
-                false
-            }
+            Self::Aside => {}
+            Self::Own(turn) => *turn = None,
+            Self::Part(lane) => lane.leave(),
+        }
+    }
+
+    /// Gives the turn back for good. Says whether that was an upload's own.
+    pub(crate) fn end(&mut self) -> bool {
+        match std::mem::replace(self, Self::Aside) {
+            Self::Own(turn) => turn.is_some(),
+            Self::Aside | Self::Part(_) => false,
         }
     }
 }
@@ -57,7 +72,14 @@ impl Place {
 #[derive(Debug)]
 pub(crate) struct Lanes {
     pace: Arc<Pace>,
-    own: Mutex<Own>,
+    seats: Mutex<Seats>,
+}
+
+#[derive(Debug)]
+struct Seats {
+    own: Own,
+    taken: usize,
+    most: usize,
 }
 
 #[derive(Debug)]
@@ -74,26 +96,48 @@ enum Seat {
 }
 
 impl Lanes {
-    pub(crate) fn new(pace: Arc<Pace>, turn: Option<Turn>) -> Arc<Self> {
+    /// At most so many at once.
+    pub(crate) fn new(pace: Arc<Pace>, turn: Option<Turn>, most: usize) -> Arc<Self> {
         Arc::new(Self {
             pace,
-            own: Mutex::new(Own::Idle(turn)),
+            seats: Mutex::new(Seats {
+                own: Own::Idle(turn),
+                taken: 0,
+                most,
+            }),
         })
     }
 
-    /// The next connection that is free for a part.
-    pub(crate) async fn lane(self: &Arc<Self>) -> Lane {
-        let mut lane = Lane {
+    /// So many at once from now on.
+    pub(crate) fn set_most(&self, most: usize) {
+        lock(&self.seats).most = most;
+        self.pace.freed.notify_waiters();
+    }
+
+    /// How many there could be at this moment.
+    pub(crate) fn possible(&self) -> usize {
+        let seats = lock(&self.seats);
+        let own = usize::from(matches!(seats.own, Own::Idle(_)));
+        seats.most.min(seats.taken + own + self.pace.spare())
+    }
+
+    /// Ready when there may be more.
+    pub(crate) fn more(&self) -> Notified<'_> {
+        self.pace.freed.notified()
+    }
+
+    /// A connection for a part, which is waited for when it is needed. `ahead`, all are at work by now.
+    pub(crate) fn lane(self: &Arc<Self>, ahead: bool) -> Lane {
+        Lane {
             lanes: Arc::clone(self),
             seat: None,
-        };
-        lane.take().await;
-        lane
+            ahead,
+        }
     }
 
     /// The turn that the upload began with, once no part is under way any more.
     pub(crate) fn own(&self) -> Option<Turn> {
-        match std::mem::replace(&mut *lock(&self.own), Own::Lent) {
+        match std::mem::replace(&mut lock(&self.seats).own, Own::Lent) {
             Own::Idle(turn) => turn,
             Own::Lent => None,
         }
@@ -112,12 +156,27 @@ impl Lanes {
     }
 
     fn free_seat(&self) -> Option<Seat> {
-        let mut own = lock(&self.own);
-        if let Own::Idle(turn) = std::mem::replace(&mut *own, Own::Lent) {
-            return Some(Seat::Own(turn));
+        let mut seats = lock(&self.seats);
+        if seats.taken >= seats.most {
+            return None;
         }
-        drop(own);
-        self.pace.spare_turn().map(Seat::Spare)
+        let seat = match std::mem::replace(&mut seats.own, Own::Lent) {
+            Own::Idle(turn) => Seat::Own(turn),
+            Own::Lent => Seat::Spare(self.pace.spare_turn()?),
+        };
+        seats.taken += 1;
+        Some(seat)
+    }
+
+    fn give_back(&self, seat: Seat) {
+        let mut seats = lock(&self.seats);
+        seats.taken -= 1;
+        match seat {
+            Seat::Own(turn) => seats.own = Own::Idle(turn),
+            Seat::Spare(turn) => drop(turn),
+        }
+        drop(seats);
+        self.pace.freed.notify_waiters();
     }
 }
 
@@ -126,6 +185,7 @@ impl Lanes {
 pub(crate) struct Lane {
     lanes: Arc<Lanes>,
     seat: Option<Seat>,
+    ahead: bool,
 }
 
 impl Lane {
@@ -146,22 +206,20 @@ impl Lane {
     }
 
     fn leave(&mut self) {
-        if let Some(Seat::Own(turn)) = self.seat.take() {
-            drop(turn);
-            self.return_own(None);
-        }
-    }
-
-    fn return_own(&self, turn: Option<Turn>) {
-        *lock(&self.lanes.own) = Own::Idle(turn);
-        self.lanes.pace.freed.notify_waiters();
+        let seat = match self.seat.take() {
+            // Its turn is another upload's.
+            Some(Seat::Own(_)) => Seat::Own(None),
+            Some(spare) => spare,
+            None => return,
+        };
+        self.lanes.give_back(seat);
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        if let Some(Seat::Own(turn)) = self.seat.take() {
-            self.return_own(turn);
+        if let Some(seat) = self.seat.take() {
+            self.lanes.give_back(seat);
         }
     }
 }

@@ -8,10 +8,13 @@ use tokio::time::sleep;
 
 use crate::error::UploadError;
 use crate::measured::Measured;
-use crate::pace::{Lane, Lanes, Pace};
+use crate::pace::{Lanes, Pace};
 
 use super::together::Together;
 use super::{Division, Part};
+
+/// So many parts wait for a connection, created: then it goes on at once, and does not slow down.
+const AHEAD: usize = 1;
 
 /// Runs the parts, as many at once as the division says and there are connections for. Hands over those that have finished, also
 /// where others have not.
@@ -21,32 +24,35 @@ pub(super) async fn run_parts<F>(
     measured: &Measured,
     lanes: &Arc<Lanes>,
     pace: &Pace,
-    part: impl Fn(u64, Lane) -> F,
+    part: impl Fn(u64, bool) -> F,
 ) -> (Vec<Part>, Result<(), UploadError>)
 where
     F: Future<Output = Result<Part, UploadError>> + Send + 'static,
 {
     let mut running = JoinSet::new();
     let (mut sent, mut ended, mut next) = (Vec::new(), Ok(()), 0);
-    let mut at_once = division.at_once();
     let mut is_measuring = division.measure_for.is_some();
     let measuring = measure(sink, division.measure_for.unwrap_or_default());
     tokio::pin!(measuring);
     loop {
-        let more = ended.is_ok() && next < division.parts && running.len() < at_once;
+        // Once one has ended, there are always some that are created when their connection is free.
+        let ahead = if sent.is_empty() { 0 } else { AHEAD };
+        let freed = lanes.more();
+        tokio::pin!(freed);
+        freed.as_mut().enable();
+        while ended.is_ok() && next < division.parts && running.len() < lanes.possible() + ahead {
+            running.spawn(part(next, ahead > 0));
+            next += 1;
+        }
         let part = tokio::select! {
             Some(part) = running.join_next() => part,
-            lane = lanes.lane(), if more => {
-                running.spawn(part(next, lane));
-                next += 1;
-                continue;
-            }
+            () = freed, if ended.is_ok() && next < division.parts && !running.is_empty() => continue,
             rate = &mut measuring, if is_measuring && !running.is_empty() => {
                 is_measuring = false;
                 measured.one_brought(rate);
                 if !measured.one_is_enough() {
-                    at_once = division.connections;
-                    pace.make_room(at_once);
+                    pace.make_room(division.connections);
+                    lanes.set_most(division.connections);
                 }
                 continue;
             }
