@@ -29,11 +29,20 @@ pub(crate) struct Capabilities {
 impl Capabilities {
     /// What is known of `url`. While nothing is, the guard keeps others from asking as well.
     pub(crate) async fn of(&self, url: &UploadUrl) -> OwnedMutexGuard<Known> {
-        let slot = {
-            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(slots.entry(url.endpoint_name()).or_default())
-        };
-        slot.lock_owned().await
+        self.slot(url).lock_owned().await
+    }
+
+    /// What is known of `url` by now; `None` also while somebody asks.
+    pub(crate) fn known_of(&self, url: &UploadUrl) -> Option<ServerCapabilities> {
+        match &*self.slot(url).try_lock().ok()? {
+            Known::Answer(answer) => answer.clone(),
+            Known::Nothing => None,
+        }
+    }
+
+    fn slot(&self, url: &UploadUrl) -> Slot {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(url.endpoint_name()).or_default())
     }
 
     /// The server refused larger chunks and took one of this size.

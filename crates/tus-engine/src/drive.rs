@@ -96,15 +96,17 @@ impl Driver {
         let creates = outset.start == Start::Create;
         let curious = creates || matches!(options.checksum, ChecksumWish::Required(_));
         let one_time = task.new.entry.creation().is_none();
-        let (capabilities, asking) = if shared.service.answers_options() && !one_time {
+        let tells = shared.service.answers_options() && !one_time;
+        let (capabilities, asking) = if tells && curious {
             let known = shared.capabilities.of(&creation_url).await;
             match &*known {
                 Known::Answer(answer) => (answer.clone(), None),
-                Known::Nothing if curious => (None, Some(known)),
-                Known::Nothing => (None, None),
+                Known::Nothing => (None, Some(known)),
             }
         } else {
-            (None, None)
+            // An answer that is on its way is not waited for either.
+            let known = tells.then(|| shared.capabilities.known_of(&creation_url));
+            (known.flatten(), None)
         };
         let measured = shared.measurements.of(&creation_url);
         let largest = [
