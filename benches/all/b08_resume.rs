@@ -56,9 +56,10 @@ pub(crate) async fn bench(
     let twice = of(&all, |it| it.twice / TWICE);
     let note = format!("{:.2} MiB / 8 MiB", median(&twice) * 8.0);
     report.add(Figure::gated("sent_twice", twice, Target::AtMost(1.0)).note(note))?;
-    let read = of(&all, |it| it.read / TWICE);
+    // Over a long way much more has left before the first byte is there.
+    let read = of(&near, |it| it.read / TWICE);
     let note = format!(
-        "{:.2} MiB / 8 MiB read by the process before its first byte left",
+        "{:.2} MiB / 8 MiB read by the process before its first byte left, on loopback",
         median(&read) * 8.0
     );
     report.add(Figure::gated("read_before", read, Target::AtMost(1.0)).note(note))?;
