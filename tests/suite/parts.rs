@@ -41,13 +41,13 @@ async fn slow_way_to(emulator: &EmulatorHandle) -> ChaosProxy {
 async fn four_parts_become_one_file_and_leave_nothing_behind() {
     let world = World::new();
     let emulator = emulator().start().await.unwrap();
-    let source = world.random_file("a.mov", 21 * MIB + 3);
+    let source = world.random_file("a.mov", 15 * MIB + 3);
     let ended = run(put(&world, &emulator.tus_url(), &source))
         .await
         .expect(0);
     assert_joined(&emulator, &ended, &source).await;
     let finished = &ended.events("finished")[0];
-    assert_eq!(finished["bytes_sent"], 21 * MIB + 3);
+    assert_eq!(finished["bytes_sent"], 15 * MIB + 3);
     assert_eq!(
         ended.events("created").len(),
         1,
@@ -148,7 +148,7 @@ async fn there_are_more_parts_than_connections_and_no_more_under_way_than_connec
     assert_joined(&emulator, &ended, &source).await;
     let requests = emulator.requests();
     let creations = requests.iter().filter(|it| it.method == "POST").count();
-    assert_eq!(creations, 6, "five parts, and the whole");
+    assert_eq!(creations, 9, "eight parts, and the whole");
     assert!(most_at_once(&requests) <= 2);
 }
 
@@ -173,7 +173,8 @@ async fn parts_that_wait_for_a_connection_are_resumed_after_a_kill_too() {
     let ended = run(put()).await.expect(0);
     let resumed = ended.events("resumed");
     assert_eq!(resumed.len(), 1, "{resumed:?}");
-    assert!(resumed[0]["offset"].as_u64().unwrap() > 40 * MIB);
+    // As far as is remembered: of parts that were under way the server is asked later.
+    assert!(resumed[0]["offset"].as_u64().unwrap() > 30 * MIB);
     assert_joined(&emulator, &ended, &source).await;
     assert!(proxy.counters().bytes_up <= 96 * MIB + RESEND_BOUND);
 }
@@ -351,7 +352,7 @@ async fn unasked_the_last_large_file_of_a_folder_has_the_connections_that_small_
     );
     let requests = emulator.requests();
     let created = |it: &&RequestRecord| {
-        it.method == "POST" && it.upload_length.is_some_and(|it| it < 2 * MIB)
+        it.method == "POST" && it.upload_length.is_some_and(|it| it < MIB + 6)
     };
     let small: HashSet<_> = requests
         .iter()

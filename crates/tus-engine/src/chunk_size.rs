@@ -28,6 +28,10 @@ pub(crate) struct ChunkSize {
     most: u64,
     /// `None` until the first chunk was cut.
     size: Option<u64>,
+    /// Bytes that were taken since the connection broke the last time.
+    unbroken: u64,
+    /// As many were taken between the last two breaks.
+    between_breaks: Option<u64>,
     /// Somebody named the size.
     fixed: bool,
 }
@@ -61,6 +65,8 @@ impl ChunkSize {
             rule,
             most: most.unwrap_or(u64::MAX).min(ceiling),
             size: None,
+            unbroken: 0,
+            between_breaks: None,
             fixed,
         }
     }
@@ -75,10 +81,11 @@ impl ChunkSize {
     pub(crate) fn taken(&mut self, took: &Took) -> Option<u64> {
         let size = self.size.unwrap_or(0).max(took.bytes);
         let time = took.body + took.answer;
-        let pause = took.gap().as_secs_f64();
+        let pause = took.gap().as_secs_f64() / took.body.as_secs_f64();
+        self.unbroken = self.unbroken.saturating_add(took.bytes);
         let wanted = if time > MOST_TIME {
             self.half_of(size)
-        } else if pause > GAP_SHARE * took.body.as_secs_f64() && time * 2 <= MOST_TIME {
+        } else if pause > GAP_SHARE.max(self.risk(size)) && time * 2 <= MOST_TIME {
             self.rule
                 .fit(size.saturating_mul(2).min(self.most))
                 .max(size)
@@ -91,7 +98,16 @@ impl ChunkSize {
     /// The connection broke over a chunk of so many bytes.
     pub(crate) fn broken(&mut self, bytes: u64) -> Option<u64> {
         let size = self.size.unwrap_or(bytes);
+        self.between_breaks = Some(self.unbroken);
+        self.unbroken = 0;
         self.change(size, self.half_of(size))
+    }
+
+    /// What chunks of twice this size would lose more than these, as a share of all bytes, if breaks come as before and the server
+    /// drops what broke: on the average half a chunk. They spare as large a share of the pauses.
+    fn risk(&self, size: u64) -> f64 {
+        let between = self.between_breaks.map(|bytes| bytes.max(self.unbroken));
+        between.map_or(0.0, |bytes| size as f64 / bytes.max(1) as f64)
     }
 
     fn change(&mut self, size: u64, wanted: u64) -> Option<u64> {
@@ -125,6 +141,28 @@ mod tests {
         multiple_of_bytes: 256 * KIB,
         preferred_bytes: 50 * MIB,
     };
+
+    #[test]
+    fn where_connections_break_chunks_grow_only_as_far_as_the_breaks_cost_less_than_the_pauses() {
+        let mut chunk = ChunkSize::new(ChunkRule::FREE, None, false);
+        chunk.size = Some(16 * MIB);
+        // Two chunks, then a break: 32 MiB came before it.
+        for _ in 0..2 {
+            chunk.taken(&took(16 * MIB, 160, 2));
+        }
+        assert_eq!(chunk.broken(16 * MIB), Some(8 * MIB));
+        assert_eq!(
+            chunk.taken(&took(8 * MIB, 80, 10)),
+            None,
+            "a quarter is at risk"
+        );
+        assert_eq!(chunk.taken(&took(8 * MIB, 80, 40)), Some(16 * MIB));
+        // Without more breaks they matter less and less.
+        for _ in 0..9 {
+            chunk.taken(&took(16 * MIB, 160, 2));
+        }
+        assert_eq!(chunk.taken(&took(16 * MIB, 160, 11)), Some(32 * MIB));
+    }
 
     /// A chunk at so many MiB per second, and so long a pause behind it.
     fn took(bytes: u64, rate: u64, gap: u64) -> Took {
