@@ -32,6 +32,9 @@ use crate::source::{Look, Source};
 use crate::task::{Setup, Task};
 use crate::uploader::Shared;
 
+/// The tag of a record whose upload was created after a doubt: what the first creation may have left is still to be looked for.
+const DOUBT_TAG: &str = "doubt";
+
 pub(crate) struct Driver {
     pub(crate) shared: Arc<Shared>,
     pub(crate) id: UploadId,
@@ -65,8 +68,6 @@ pub(crate) struct Driver {
     pub(crate) read_failed: bool,
     /// Chunks were refused as too large, and none of this size was taken yet.
     pub(crate) shrunk_to: Option<u64>,
-    /// The service was asked about a doubt in this run.
-    doubted: bool,
     pub(crate) creation_url: UploadUrl,
     /// Held while this upload is the one that asks what the server offers.
     pub(crate) asking: Option<OwnedMutexGuard<Known>>,
@@ -170,7 +171,6 @@ impl Driver {
             save_trouble_told: false,
             held_told: Arc::default(),
             creation_in_doubt: false,
-            doubted: false,
             read_failed: false,
             shrunk_to: None,
             is_known: outset.is_known,
@@ -251,7 +251,9 @@ impl Driver {
                 self.upload.on_available(ready.end, ready.is_end);
             }
             Step::Reconcile => {
-                self.doubted |= self.record.state == State::Creating;
+                if self.record.state == State::Creating {
+                    self.record.tags.insert(DOUBT_TAG.into(), String::new());
+                }
                 // A service whose answer drips must not outlast patience: it is asked again as long as that lasts.
                 let asked = self.shared.service.reconcile(&self.record);
                 let found = timeout(self.plan.retry.patience, asked).await;
@@ -282,6 +284,7 @@ impl Driver {
                 let length = self.upload.offset();
                 self.record.length = Some(length);
                 self.note_tags();
+                let doubted = self.record.tags.remove(DOUBT_TAG).is_some();
                 let upload_id = upload_id(&self.record);
                 let content_sha256 = self.content_sha256(length).await;
                 let content = self.tracer.as_ref().and_then(|tracer| tracer.content());
@@ -292,7 +295,7 @@ impl Driver {
                 }
                 self.landed.cancel();
                 self.retire().await;
-                if self.doubted && !self.shared.service.tidy(&self.record).await {
+                if doubted && !self.shared.service.tidy(&self.record).await {
                     self.emit(Event::PossibleOrphan);
                 }
                 self.emit(Event::Finished {

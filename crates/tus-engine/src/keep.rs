@@ -12,8 +12,9 @@ use crate::outbox::Haste;
 use crate::resume::Keeper;
 
 impl Driver {
-    /// The creation is about to be sent. Where somebody can be asked about it after a crash, it is written down first.
-    pub(crate) async fn intend(&mut self) -> Intent {
+    /// The creation is about to be sent, `whole` if it carries all there is. Where somebody can be asked about it after a crash, it is
+    /// written down first.
+    pub(crate) async fn intend(&mut self, whole: bool) -> Intent {
         self.record.state = State::Creating;
         self.creation_in_doubt = true;
         if self.shared.service.can_tell() {
@@ -22,7 +23,8 @@ impl Driver {
         }
         self.record.updated_at = SystemTime::now();
         match &self.keeper {
-            Some(keeper) if keeper.journal.is_crowded() => Intent::Later,
+            // Many small sources are written down together in any case.
+            Some(keeper) if whole && keeper.journal.is_crowded() => Intent::Later,
             _ => Intent::Beside(self.begin_intent()),
         }
     }
@@ -34,7 +36,7 @@ impl Driver {
             ..
         } = self.keeper.as_ref()?;
         // It is waited for only if there is no answer.
-        Some(journal.begin_commit(*fingerprint, Some(self.record.clone()), Haste::Aside))
+        Some(journal.begin_commit(*fingerprint, Some(self.record.clone()), Haste::InTurn))
     }
 
     /// Waits for the answer to a creation whose intent would not be written at once in any case: if it comes before, there is

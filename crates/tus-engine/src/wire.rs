@@ -46,7 +46,7 @@ impl Driver {
         let mut intent = Intent::Written;
         if exchange.phase == Phase::Create {
             // Written down: a crash from here on is a doubt, never a forgotten upload.
-            intent = self.intend().await;
+            intent = self.intend(exchange.chunk.is_some()).await;
         }
         if exchange.is_last() {
             self.before_last(&exchange).await?;
