@@ -29,7 +29,7 @@ impl Driver {
         }
     }
 
-    fn begin_intent(&self) -> Option<Committing> {
+    pub(crate) fn begin_intent(&self) -> Option<Committing> {
         let Keeper {
             journal,
             fingerprint,

@@ -104,6 +104,10 @@ impl Driver {
                 let verdict = self.verdict(&exchange, &head, body).await;
                 if exchange.phase == Phase::Create {
                     self.creation_in_doubt = head.status().is_server_error();
+                    if self.creation_in_doubt {
+                        // It may have had an answer before it was written down.
+                        self.begin_intent();
+                    }
                 }
                 if head.status().is_success() {
                     self.measure(&exchange, began);
