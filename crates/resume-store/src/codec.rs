@@ -1,5 +1,6 @@
 //! How values look at rest: small pieces of text inside, a frame with a checksum outside.
 
+use std::io::{self, Read};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{Fingerprint, Record};
@@ -66,6 +67,17 @@ impl Sealed {
             fingerprint,
             bytes,
         }
+    }
+
+    /// Appends to `bytes` what may be the frame that `source` goes on with; it is to be
+    /// [read](Self::read) from there.
+    pub(crate) fn copy(source: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<()> {
+        source.take(HEAD as u64).read_to_end(bytes)?;
+        if let Some(length) = bytes.last_chunk::<4>().filter(|_| bytes.len() == HEAD) {
+            let rest = u64::from(u32::from_le_bytes(*length)) + CRC as u64;
+            source.take(rest).read_to_end(bytes)?;
+        }
+        Ok(())
     }
 
     /// Reads the frame that `bytes` begin with, and how long it is. `None` when it is damaged.

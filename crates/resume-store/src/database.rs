@@ -107,16 +107,20 @@ impl Database {
         })
     }
 
-    /// Puts values, all or none; `figures` go along. Durable when it returns.
+    /// Puts values that come before those that are [applied](Self::apply). A crash may leave them
+    /// there, also without those.
+    pub(crate) fn put<'a>(&self, values: impl Iterator<Item = &'a Sealed>) -> Result<(), Trouble> {
+        self.run(|db| db.apply_batch(batch(values)))
+    }
+
+    /// Puts values, all or none; `figures` go along. Durable when it returns, and so is what was
+    /// [put](Self::put) before.
     pub(crate) fn apply<'a>(
         &mut self,
         values: impl Iterator<Item = &'a Sealed>,
         figures: &Figures,
     ) -> Result<(), Trouble> {
-        let mut batch = Batch::default();
-        for value in values {
-            batch.insert(value.fingerprint.as_bytes(), value.bytes());
-        }
+        let mut batch = batch(values);
         batch.insert(FIGURES, figures.encode().as_slice());
         self.run(|db| {
             db.apply_batch(batch)?;
@@ -175,6 +179,14 @@ impl Drop for Database {
         // Snapshots appear at any time.
         tighten(&self.folder).ok();
     }
+}
+
+fn batch<'a>(values: impl Iterator<Item = &'a Sealed>) -> Batch {
+    let mut batch = Batch::default();
+    for value in values {
+        batch.insert(value.fingerprint.as_bytes(), value.bytes());
+    }
+    batch
 }
 
 fn check(key: &[u8], bytes: &[u8]) -> Result<Sealed, Trouble> {

@@ -5,6 +5,7 @@ use std::fs;
 use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use crate::codec::{Frame, Sealed, to_millis};
@@ -13,10 +14,11 @@ use crate::files::{free_bytes, replace_file, sync_folder};
 use crate::gate::Entry;
 use crate::known::Known;
 use crate::ledger::{Figures, Ledger};
-use crate::open::{Open, Recent};
+use crate::open::Open;
+use crate::recent::Recent;
 use crate::salvage::{self, Found};
 use crate::verdict::{Sound, Verdict, collect, count, glance, judge, newest, tally};
-use crate::wal::{Content, LOG_FILE, Log};
+use crate::wal::{Content, LOG_FILE, Left, Log};
 use crate::{Record, StoreError, StoreNotice, version};
 
 /// A state directory.
@@ -29,6 +31,8 @@ pub(crate) struct House {
     /// A commit failed when it was open last: whether what is in the log is durable is unknown.
     unsure: AtomicBool,
     known: Known,
+    /// The log as it was when the database was closed last.
+    left: Mutex<Left>,
 }
 
 /// The open database, and whatever is to be said about opening it.
@@ -45,6 +49,7 @@ impl House {
             suspect: AtomicBool::new(false),
             unsure: AtomicBool::new(false),
             known: Known::default(),
+            left: Mutex::default(),
         }
     }
 
@@ -67,6 +72,19 @@ impl House {
         &self.known
     }
 
+    /// Closes the database, in which nothing is amiss.
+    pub(crate) fn close(&self, open: Open) {
+        let left = Left {
+            mark: open.log.mark(),
+            recent: open.recent,
+        };
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
+    }
+
+    fn take_left(&self) -> Left {
+        mem::take(&mut *self.left.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// Passes the gate, opens the database, and brings an older format up to date.
     ///
     /// The first time all records are counted; later the figures stored with them must do.
@@ -80,9 +98,10 @@ impl House {
         // sled hangs on a full disk, and what it began there would be taken for damage.
         self.room_or_full("", false)?;
         let mut ledger = Ledger::open(&self.folder)?;
-        let (mut log, mut content) = Log::open(&self.folder, self.unsure.load(Ordering::Acquire))?;
-        let frames = mem::take(&mut content.frames).into_iter();
-        let mut recent: Recent = frames.map(|it| (it.fingerprint, it)).collect();
+        let unsure = self.unsure.load(Ordering::Acquire);
+        let left = Some(self.take_left()).filter(|_| !thorough && !unsure);
+        let (mut log, mut content) = Log::open(&self.folder, left.unwrap_or_default(), unsure)?;
+        let mut recent = mem::take(&mut content.recent);
         let mut listed = None;
         let looked = self.look(&ledger, &content, &recent, thorough, &mut listed);
         let (database, verdict) = match looked {
@@ -263,7 +282,7 @@ impl House {
         };
         let mut readable = database.as_ref().map(collect).unwrap_or_default();
         drop(database);
-        keep_all(&mut readable, recent.values());
+        keep_recent(&mut readable, log, &recent);
         let mut all = readable.clone();
         salvage::scan(&self.records(), &mut all);
         let raw = log.raw();
@@ -315,7 +334,7 @@ impl House {
     ) -> Result<(Database, Figures), StoreError> {
         let mut found = collect(&database);
         drop(database);
-        keep_all(&mut found, recent.values());
+        keep_recent(&mut found, log, recent);
         found.retain(|_, frame| frame.record.is_some());
         shrink(&mut found);
         let old = self.old();
@@ -434,10 +453,14 @@ struct Readable {
     existed: bool,
 }
 
-/// Keeps the newest of each.
-fn keep_all<'a>(found: &mut Found, more: impl Iterator<Item = &'a Sealed>) {
-    let frames = more.filter_map(Sealed::open);
-    frames.for_each(|frame| salvage::keep(found, frame));
+/// Keeps the newest of each, as far as it can be read.
+fn keep_recent(found: &mut Found, log: &Log, recent: &Recent) {
+    for (fingerprint, place) in recent.iter() {
+        let frame = log.frame(fingerprint, place).ok();
+        if let Some(frame) = frame.and_then(|frame| frame.open()) {
+            salvage::keep(found, frame);
+        }
+    }
 }
 
 fn shrink(found: &mut Found) {

@@ -78,8 +78,11 @@ impl Keeper {
                         // Before the database is closed and others may write, however that comes.
                         let known = AsLongAsOpen(house.known());
                         say.send(Ok(notice)).ok();
-                        serve(&house, &mut open, &inbox);
+                        let is_sound = serve(&house, &mut open, &inbox);
                         known.0.close(open.figures);
+                        if is_sound {
+                            house.close(open);
+                        }
                     }
                     Err(error) => {
                         say.send(Err(error)).ok();
@@ -137,28 +140,23 @@ impl Jobs {
     }
 }
 
-fn serve(house: &House, open: &mut Open, inbox: &Receiver<Job>) {
+/// Does what it is asked until the database is to be closed. Says whether nothing went wrong.
+fn serve(house: &House, open: &mut Open, inbox: &Receiver<Job>) -> bool {
     let mut used = Instant::now();
     loop {
         match inbox.recv_timeout(LOOK) {
             Ok(job) => {
                 let jobs = iter::once(job).chain(inbox.try_iter());
                 if !work(house, open, jobs) {
-                    return;
+                    return false;
                 }
                 used = Instant::now();
             }
             Err(RecvTimeoutError::Timeout) if used.elapsed() < IDLE => {}
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                // Nobody waits for this, unless for the gate.
-                if !open.is_wanted() {
-                    mistrust(house, &open.rest());
-                }
-                return;
-            }
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return true,
         }
         if open.is_wanted() {
-            return;
+            return true;
         }
     }
 }

@@ -42,10 +42,10 @@ impl Figures {
         self.toggle(digest);
     }
 
-    /// Counts a stored value out.
-    pub(crate) fn subtract(&mut self, value: &[u8]) {
+    /// Counts a stored value out, of which this is the [`digest`].
+    pub(crate) fn subtract_digest(&mut self, digest: &[u8; 16]) {
         self.count = self.count.saturating_sub(1);
-        self.toggle(&digest(value));
+        self.toggle(digest);
     }
 
     /// Whether both speak of the same records.

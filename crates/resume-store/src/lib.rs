@@ -17,9 +17,9 @@
 //! # A log before the database
 //!
 //! A durable commit in sled costs many syncs and writes whole pages for each record. So a commit is
-//! appended to a log, with one sync, and what is in the log goes into sled now and then, in one
-//! large batch. Whoever passes the gate reads the log first: it holds the newest of what it speaks
-//! of. Both are checked against one count and digest of all records, of which the log and the ledger
+//! appended to a log, with one sync, and what is in the log goes into sled when the log has become
+//! long. Whoever passes the gate reads the log first, from where this process left it: it holds the
+//! newest of what it speaks of. Only where each frame lies is kept in memory. Both are checked against one count and digest of all records, of which the log and the ledger
 //! each keep their own.
 //!
 //! # The folder
@@ -77,9 +77,11 @@ mod keeper;
 mod known;
 mod lease;
 mod ledger;
+mod mark;
 mod memory;
 mod open;
 mod prune;
+mod recent;
 mod record;
 #[cfg(feature = "testing")]
 pub mod rest;

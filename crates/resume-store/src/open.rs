@@ -1,6 +1,7 @@
 //! The open database and its log, and what is done with them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::mem;
 use std::path::PathBuf;
 
 use crate::codec::Sealed;
@@ -8,12 +9,10 @@ use crate::database::{Database, Trouble, spoiled};
 use crate::files::free_bytes;
 use crate::gate::Entry;
 use crate::house::RESERVE;
-use crate::ledger::{Figures, Ledger};
+use crate::ledger::{self, Figures, Ledger};
+use crate::recent::{Place, Recent};
 use crate::wal::Log;
 use crate::{Change, Filter, Fingerprint, Record, StoreError};
-
-/// What is in the log and not yet in the database: the newest of each upload.
-pub(crate) type Recent = BTreeMap<Fingerprint, Sealed>;
 
 /// The database and the log while the gate is held.
 pub(crate) struct Open {
@@ -37,13 +36,9 @@ impl Open {
     }
 
     pub(crate) fn load(&self, fingerprint: &Fingerprint) -> Result<Option<Record>, Trouble> {
-        let stored;
         let found = match self.recent.get(fingerprint) {
-            Some(recent) => Some(recent),
-            None => {
-                stored = self.database.get(fingerprint)?;
-                stored.as_ref()
-            }
+            Some(place) => Some(self.log.frame(fingerprint, place)?),
+            None => self.database.get(fingerprint)?,
         };
         match found {
             Some(found) => Ok(found.open().ok_or_else(spoiled)?.record),
@@ -64,11 +59,13 @@ impl Open {
         };
         let mut unread = None;
         self.database.each(|value| match value {
-            Ok(value) if self.recent.contains_key(&value.fingerprint) => {}
+            Ok(value) if self.recent.contains(&value.fingerprint) => {}
             Ok(value) => take(&value),
             Err(trouble) => unread = Some(trouble),
         })?;
-        self.recent.values().for_each(take);
+        for (fingerprint, place) in self.recent.iter() {
+            take(&self.log.frame(fingerprint, place)?);
+        }
         records.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
         unread.or(trouble).map_or(Ok(records), Err)
     }
@@ -89,31 +86,23 @@ impl Open {
         let last: BTreeMap<&Fingerprint, &Change> = changes
             .map(|change| (change.fingerprint(), change))
             .collect();
-        let mut values = Vec::with_capacity(last.len());
+        let mut places = Vec::with_capacity(last.len());
         let mut frames = Vec::new();
         for (fingerprint, change) in last {
-            let stored;
-            let old = match self.recent.get(fingerprint) {
-                Some(recent) => Some(recent),
-                None if new.contains(fingerprint) => None,
-                None => {
-                    stored = self.database.get(fingerprint)?;
-                    stored.as_ref()
-                }
-            };
-            if let Some(old) = old.filter(|old| old.has_record()) {
-                next.subtract(old.bytes());
+            if let Some(old) = self.counted(fingerprint, new)? {
+                next.subtract_digest(&old);
             }
             let record = match change {
                 Change::Put(_, record) => Some(record),
                 Change::Remove(_) => None,
             };
-            let value = Sealed::new(next.sequence, *fingerprint, record);
-            if value.has_record() {
-                next.add(value.bytes());
+            let frame = Sealed::new(next.sequence, *fingerprint, record);
+            let place = Place::new(frames.len() as u64, &frame);
+            if let Some(digest) = &place.digest {
+                next.add_digest(digest);
             }
-            frames.extend_from_slice(value.bytes());
-            values.push(value);
+            frames.extend_from_slice(frame.bytes());
+            places.push((*fingerprint, place));
         }
         // Also what it takes to bring all of it into the database: that must not fail later.
         let bytes = frames.len() as u64;
@@ -123,14 +112,34 @@ impl Open {
                 return Err(self.full());
             }
         }
+        let begin = self.log.mark().end;
         self.log.append(&frames, next)?;
         self.figures = next;
-        for value in values {
-            self.recent.insert(value.fingerprint, value);
+        for (fingerprint, mut place) in places {
+            place.at += begin;
+            self.recent.insert(fingerprint, place);
         }
         // It is only a hint, and the commit is durable.
         self.ledger.note_lightly(self.log.mark().note()).ok();
         Ok(())
+    }
+
+    /// What the record of `fingerprint` is counted as now, if there is one. Of those that are `new`
+    /// there is none.
+    fn counted(
+        &self,
+        fingerprint: &Fingerprint,
+        new: &HashSet<Fingerprint>,
+    ) -> Result<Option<[u8; 16]>, Trouble> {
+        if let Some(place) = self.recent.get(fingerprint) {
+            return Ok(place.digest);
+        }
+        if new.contains(fingerprint) {
+            return Ok(None);
+        }
+        let stored = self.database.get(fingerprint)?;
+        let stored = stored.filter(Sealed::has_record);
+        Ok(stored.map(|stored| ledger::digest(stored.bytes())))
     }
 
     /// Brings a long log into the database.
@@ -141,11 +150,12 @@ impl Open {
         Ok(())
     }
 
-    /// Brings a log into the database that the next one would have to read, when there is time. On
-    /// failure it stays as it is.
-    pub(crate) fn rest(&mut self) -> Result<(), Trouble> {
-        if self.log.mark().end > SHORT && self.has_room(0) {
+    /// Brings what is in the log into the database, and leaves nothing outdated in it, where the disk
+    /// has room for that.
+    pub(crate) fn tidy(&mut self) -> Result<(), Trouble> {
+        if self.has_room(0) {
             self.checkpoint()?;
+            self.log.clear()?;
         }
         Ok(())
     }
@@ -160,7 +170,17 @@ impl Open {
             return Err(self.full());
         }
         self.ledger.intend(&self.settled, self.figures)?;
-        self.database.apply(self.recent.values(), &self.figures)?;
+        let mut values = Vec::new();
+        let mut bytes = 0;
+        for (fingerprint, place) in self.recent.iter() {
+            if bytes > BATCH {
+                self.database.put(mem::take(&mut values).iter())?;
+                bytes = 0;
+            }
+            bytes += u64::from(place.length);
+            values.push(self.log.frame(fingerprint, place)?);
+        }
+        self.database.apply(values.iter(), &self.figures)?;
         self.settled = self.figures;
         self.ledger.settle(self.figures)?;
         self.log.reset(self.ledger.note(), self.figures)?;
@@ -184,10 +204,10 @@ impl Open {
     }
 }
 
-/// Bytes of frames from which on the log goes into the database: so many that sled's syncs do not
-/// show, and so few that reading them does not, nor the memory they take.
-const LONG: u64 = 1024 * 1024;
-/// As many are left to the next one who opens the store: they are read in no time.
-const SHORT: u64 = 64 * 1024;
+/// Bytes of frames from which on the log goes into the database. The log is the cheaper home: so many
+/// uploads live and end there that most stores never need another. More would show when it is read.
+const LONG: u64 = 8 * 1024 * 1024;
 /// No log becomes longer than this and one commit, whatever the database's trouble.
 const MOST: u64 = 4 * LONG;
+/// Bytes of frames that the database is given at once, since they are in memory then.
+const BATCH: u64 = 1024 * 1024;

@@ -14,8 +14,9 @@ use crate::{
 /// What [`SledStore::prune`] removes.
 ///
 /// Always: failed uploads, trails that belong to no upload, what dead processes and older versions
-/// left of their leases, and databases that were set aside as damaged some time ago. A finished record is only removed by name, however old
-/// it is: without it the next run over the same folder would upload that file again.
+/// left of their leases, databases that were set aside as damaged some time ago, and what is
+/// outdated in the log. A finished record is only removed by name, however old it is: without it the
+/// next run over the same folder would upload that file again.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct PruneOptions {
@@ -123,6 +124,9 @@ pub(crate) fn prune(
     pruning.trails()?;
     pruning.leases()?;
     pruning.damaged();
+    if !options.dry_run {
+        store.tidy()?;
+    }
     let mut report = pruning.report;
     report.busy = pruning.busy.into_iter().collect();
     Ok(report)

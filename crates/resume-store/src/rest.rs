@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::codec::Frame;
 use crate::ledger::{Figures, NOTE, Note, SLOT};
+use crate::mark::{MARK, Mark};
 use crate::salvage;
-use crate::wal::{Content, MARK, Mark};
+use crate::wal::Content;
 
 /// Reads bytes as each format at rest, and holds what must hold of what was read.
 ///
@@ -39,7 +40,7 @@ pub fn read_anything(bytes: &[u8]) {
     }
     for log in [bytes, &framed] {
         let content = Content::read(log);
-        assert!(content.mark().is_some() || content.frames.is_empty());
+        assert!(content.mark().is_some() || content.recent.is_empty());
     }
     let mut found = BTreeMap::new();
     salvage::scan_bytes(&framed, &mut found);

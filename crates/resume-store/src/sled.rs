@@ -11,6 +11,7 @@ use crate::files::{prepare_folder, private_folder};
 use crate::house::House;
 use crate::keeper::{Ended, Jobs, Keeper, Missed};
 use crate::lease::{self, Leases};
+use crate::open::Open;
 use crate::prune::{PruneOptions, PruneReport, prune};
 use crate::trail::Trails;
 use crate::version::{self, VERSION_FILE};
@@ -29,8 +30,9 @@ use crate::{
 ///
 /// Threads may share a store, in an [`Arc`] for one: what they want to commit at the same time
 /// becomes one durable commit, so that many writers cost hardly more than one. A commit is one
-/// append to a log and one sync; what is in the log goes into sled when it has become long, in one
-/// batch, and when the store is closed, unless that is little.
+/// append to a log and one sync; what is in the log goes into sled when it has become long, and when
+/// the store is [pruned](Self::prune). What is in the log takes some hundred bytes of memory for each
+/// upload.
 ///
 /// # Errors
 ///
@@ -110,6 +112,11 @@ impl SledStore {
         now: SystemTime,
     ) -> Result<PruneReport, StoreError> {
         prune(self, options, now)
+    }
+
+    /// Leaves nothing outdated in the log.
+    pub(crate) fn tidy(&self) -> Result<(), StoreError> {
+        self.ask(|jobs| jobs.run(Open::tidy))
     }
 
     pub(crate) fn leases(&self) -> &Leases {

@@ -6,7 +6,7 @@ use crate::codec::Frame;
 use crate::database::{Database, Trouble};
 use crate::known;
 use crate::ledger::{self, Figures, Ledger};
-use crate::open::Recent;
+use crate::recent::Recent;
 use crate::salvage::{self, Found};
 use crate::wal::Content;
 
@@ -132,7 +132,7 @@ pub(crate) fn count(database: &Database, recent: &Recent) -> Result<Tally, Troub
         Ok(value) if value.has_record() => {
             let digest = ledger::digest(value.bytes());
             tally.settled.add_digest(&digest);
-            if !recent.contains_key(&value.fingerprint) {
+            if !recent.contains(&value.fingerprint) {
                 tally.all.add_digest(&digest);
             }
             tally.bytes += value.bytes().len() as u64;
@@ -143,9 +143,11 @@ pub(crate) fn count(database: &Database, recent: &Recent) -> Result<Tally, Troub
         Ok(_) => tally.removed += 1,
         Err(trouble) => spoiled = Some(trouble),
     })?;
-    for value in recent.values().filter(|value| value.has_record()) {
-        tally.all.add(value.bytes());
-        tally.listed.insert(known::short(&value.fingerprint));
+    for (fingerprint, place) in recent.iter() {
+        if let Some(digest) = &place.digest {
+            tally.all.add_digest(digest);
+            tally.listed.insert(known::short(fingerprint));
+        }
     }
     spoiled.map_or(Ok(tally), Err)
 }

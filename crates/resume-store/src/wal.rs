@@ -17,72 +17,19 @@
 //! little-endian.
 
 use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crc32fast::Hasher;
 
-use crate::StoreError;
 use crate::codec::Sealed;
+use crate::database::{Trouble, spoiled};
 use crate::files::{private_file, sync_folder};
-use crate::ledger::{Figures, Note, SLOT};
-
-/// What a slot says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Mark {
-    /// Counts how often the log was begun anew.
-    pub(crate) generation: u64,
-    /// Bytes of frames.
-    pub(crate) end: u64,
-    /// Of those bytes.
-    crc: u32,
-    /// Of all records, those in the database included.
-    pub(crate) figures: Figures,
-}
-
-impl Mark {
-    pub(crate) fn encode(&self) -> [u8; MARK] {
-        let mut bytes = [0; MARK];
-        bytes[..8].copy_from_slice(&self.generation.to_le_bytes());
-        bytes[8..16].copy_from_slice(&self.end.to_le_bytes());
-        bytes[16..20].copy_from_slice(&self.crc.to_le_bytes());
-        bytes[20..MARK - 4].copy_from_slice(&self.figures.encode());
-        let crc = crc32fast::hash(&bytes[..MARK - 4]).to_le_bytes();
-        bytes[MARK - 4..].copy_from_slice(&crc);
-        bytes
-    }
-
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        let (generation, rest) = bytes.split_first_chunk::<8>()?;
-        let (end, rest) = rest.split_first_chunk::<8>()?;
-        let (crc, rest) = rest.split_first_chunk::<4>()?;
-        let (figures, rest) = rest.split_first_chunk::<SLOT>()?;
-        let whole = *rest.first_chunk::<4>()? == crc32fast::hash(&bytes[..MARK - 4]).to_le_bytes();
-        Some(Self {
-            generation: u64::from_le_bytes(*generation),
-            end: u64::from_le_bytes(*end),
-            crc: u32::from_le_bytes(*crc),
-            figures: Figures::decode(figures).filter(|_| whole)?,
-        })
-    }
-
-    /// What the ledger is to know of it.
-    pub(crate) fn note(&self) -> Note {
-        Note {
-            generation: self.generation,
-            figures: self.figures,
-        }
-    }
-
-    /// Whether something that was written down is not in this log.
-    pub(crate) fn is_behind(&self, note: &Note) -> bool {
-        self.generation < note.generation || self.figures.sequence < note.figures.sequence
-    }
-
-    fn age(&self) -> (u64, u64) {
-        (self.generation, self.figures.sequence)
-    }
-}
+use crate::ledger::{Figures, Note};
+use crate::mark::{MARK, Mark};
+use crate::recent::{Place, Recent};
+use crate::{Fingerprint, StoreError};
 
 /// What was found in a log.
 #[derive(Default)]
@@ -91,29 +38,52 @@ pub(crate) struct Content {
     counts: Option<(usize, Mark)>,
     /// The newest slot, also if its frames are damaged.
     newest: Mark,
-    /// The frames of the slot that counts, in their order.
-    pub(crate) frames: Vec<Sealed>,
+    /// The frames of the slot that counts.
+    pub(crate) recent: Recent,
 }
 
 impl Content {
     /// Reads the bytes of a log.
+    #[cfg(feature = "testing")]
     pub(crate) fn read(bytes: &[u8]) -> Self {
-        let mut slots: Vec<_> = slots(bytes).collect();
+        let found = Self::find(bytes, Left::default(), |from| {
+            let from = usize::try_from(from).unwrap_or(usize::MAX);
+            Ok(bytes.get(from..).unwrap_or_default())
+        });
+        // Bytes in memory can be read.
+        found.unwrap_or_default()
+    }
+
+    /// Looks for the newest slot in `head` whose frames are what it says. `from` reads the log from
+    /// an offset on. What was `left` by this process is not read again.
+    fn find<R: Read>(
+        head: &[u8],
+        mut left: Left,
+        from: impl Fn(u64) -> io::Result<R>,
+    ) -> io::Result<Self> {
+        let mut slots: Vec<_> = slots(head).collect();
         slots.sort_by_key(|(_, mark)| mark.age());
         let newest = slots.last().map(|(_, mark)| *mark).unwrap_or_default();
         while let Some((slot, mark)) = slots.pop() {
-            if let Some(frames) = frames(bytes, &mark) {
-                return Self {
+            let known = std::mem::take(&mut left);
+            let known = if known.mark.is_begin_of(&mark) {
+                known
+            } else {
+                Left::default()
+            };
+            let source = from(FRAMES.saturating_add(known.mark.end))?;
+            if let Some(recent) = frames(source, known, &mark)? {
+                return Ok(Self {
                     counts: Some((slot, mark)),
                     newest,
-                    frames,
-                };
+                    recent,
+                });
             }
         }
-        Self {
+        Ok(Self {
             newest,
             ..Self::default()
-        }
+        })
     }
 
     /// What the log says of itself; `None` if it is damaged, or new.
@@ -128,6 +98,13 @@ impl Content {
     }
 }
 
+/// A log as this process left it: what comes after that is all that has to be read of it.
+#[derive(Default)]
+pub(crate) struct Left {
+    pub(crate) mark: Mark,
+    pub(crate) recent: Recent,
+}
+
 fn slots(bytes: &[u8]) -> impl Iterator<Item = (usize, Mark)> + '_ {
     let slot = |(slot, offset): (usize, u64)| {
         let bytes = bytes.get(usize::try_from(offset).ok()?..)?;
@@ -136,20 +113,24 @@ fn slots(bytes: &[u8]) -> impl Iterator<Item = (usize, Mark)> + '_ {
     OFFSETS.into_iter().enumerate().filter_map(slot)
 }
 
-/// The frames that a slot speaks of, if they are all there.
-fn frames(bytes: &[u8], mark: &Mark) -> Option<Vec<Sealed>> {
-    let end = usize::try_from(mark.end.checked_add(FRAMES)?).ok()?;
-    let mut rest = bytes.get(usize::try_from(FRAMES).ok()?..end)?;
-    if crc32fast::hash(rest) != mark.crc {
-        return None;
+/// The frames that a slot speaks of, if they are all there. `source` begins where those end that
+/// are known.
+fn frames(source: impl Read, known: Left, mark: &Mark) -> io::Result<Option<Recent>> {
+    let (mut at, mut recent) = (known.mark.end, known.recent);
+    let mut source = source.take(mark.end - at);
+    let mut crc = Hasher::new_with_initial(known.mark.crc);
+    let mut bytes = Vec::new();
+    while at < mark.end {
+        bytes.clear();
+        Sealed::copy(&mut source, &mut bytes)?;
+        crc.update(&bytes);
+        let Some((frame, length)) = Sealed::read(&bytes) else {
+            return Ok(None);
+        };
+        recent.insert(frame.fingerprint, Place::new(at, &frame));
+        at += length as u64;
     }
-    let mut frames = Vec::new();
-    while !rest.is_empty() {
-        let (frame, length) = Sealed::read(rest)?;
-        rest = &rest[length..];
-        frames.push(frame);
-    }
-    Some(frames)
+    Ok((crc.finalize() == mark.crc).then_some(recent))
 }
 
 /// The file `records.wal`.
@@ -168,9 +149,14 @@ impl Log {
     /// Opens or creates the log in `folder`, and reads it. A new or damaged one has to be
     /// [reset](Self::reset) before it is used.
     ///
-    /// `again` writes what is there once more: after a failure of the disk nobody knows whether it
-    /// is durable.
-    pub(crate) fn open(folder: &Path, again: bool) -> Result<(Self, Content), StoreError> {
+    /// What this process `left` of it counts if it is still there, and is not read again. `again`
+    /// writes what is there once more: after a failure of the disk nobody knows whether it is
+    /// durable.
+    pub(crate) fn open(
+        folder: &Path,
+        left: Left,
+        again: bool,
+    ) -> Result<(Self, Content), StoreError> {
         let path = folder.join(LOG_FILE);
         let is_new = !path.exists();
         let file = private_file(&path)?;
@@ -178,20 +164,14 @@ impl Log {
             sync_folder(folder)?;
         }
         let space = file.metadata().map_err(StoreError::io(&path))?.len();
-        let read = |wanted: u64| {
-            let wanted = usize::try_from(wanted.min(space)).unwrap_or(usize::MAX);
-            let mut bytes = vec![0; wanted];
-            let done = file.read_exact_at(&mut bytes, 0);
-            done.map(|()| bytes).map_err(StoreError::io(&path))
-        };
-        let head = read(FRAMES)?;
-        let end = slots(&head).map(|(_, mark)| mark.end).max().unwrap_or(0);
-        let bytes = read(FRAMES.saturating_add(end))?;
         if again {
-            file.write_all_at(&bytes, 0)
-                .map_err(StoreError::io(&path))?;
+            write_again(&file).map_err(StoreError::io(&path))?;
         }
-        let content = Content::read(&bytes);
+        let mut head = Vec::new();
+        let content = from(&file, 0)
+            .and_then(|file| file.take(FRAMES).read_to_end(&mut head))
+            .and_then(|_| Content::find(&head, left, |offset| from(&file, offset)))
+            .map_err(StoreError::io(&path))?;
         let (slot, mark) = content.counts.unwrap_or((0, content.newest));
         let log = Self {
             file,
@@ -205,6 +185,22 @@ impl Log {
 
     pub(crate) fn mark(&self) -> Mark {
         self.mark
+    }
+
+    /// The frame at `place`, which is the newest of `fingerprint`.
+    pub(crate) fn frame(
+        &self,
+        fingerprint: &Fingerprint,
+        place: &Place,
+    ) -> Result<Sealed, Trouble> {
+        let mut bytes = vec![0; place.length as usize];
+        self.file
+            .read_exact_at(&mut bytes, FRAMES + place.at)
+            .map_err(StoreError::io(&self.path))?;
+        match Sealed::read(&bytes) {
+            Some((frame, _)) if frame.fingerprint == *fingerprint => Ok(frame),
+            _ => Err(spoiled()),
+        }
     }
 
     /// Everything that is in the file, what is outdated included.
@@ -294,9 +290,28 @@ impl Log {
     }
 }
 
+/// Reads a log from `offset` on.
+fn from(file: &File, offset: u64) -> io::Result<BufReader<&File>> {
+    let mut file = BufReader::with_capacity(PIECE, file);
+    file.seek(SeekFrom::Start(offset))?;
+    Ok(file)
+}
+
+/// Writes everything that is in a log where it is.
+fn write_again(file: &File) -> io::Result<()> {
+    let mut bytes = vec![0; PIECE];
+    let mut at = 0;
+    loop {
+        let read = file.read_at(&mut bytes, at)?;
+        if read == 0 {
+            return Ok(());
+        }
+        file.write_all_at(&bytes[..read], at)?;
+        at += read as u64;
+    }
+}
+
 pub(crate) const LOG_FILE: &str = "records.wal";
-/// Bytes of a [`Mark`] with its checksum.
-pub(crate) const MARK: usize = 8 + 8 + 4 + SLOT + 4;
 /// In two blocks, so that a torn write spoils one slot only.
 const OFFSETS: [u64; 2] = [0, 4096];
 /// Where the frames begin.
@@ -304,4 +319,6 @@ pub(crate) const FRAMES: u64 = 8192;
 /// By how much the file grows.
 const STEP: u64 = 256 * 1024;
 /// What a log may keep of the disk when there is nothing in it.
-const KEPT: u64 = 2 * 1024 * 1024;
+const KEPT: u64 = 10 * 1024 * 1024;
+/// By how much it is read.
+const PIECE: usize = 64 * 1024;

@@ -6,10 +6,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::SystemTime;
 
 use resume_store::{
-    BlockDigest, Change, Filter, Fingerprint, Record, ResumeStore, SledStore, StoreError,
-    StoreNotice, TRAIL_MIN_BYTES,
+    BlockDigest, Change, Filter, Fingerprint, PruneOptions, Record, ResumeStore, SledStore,
+    StoreError, StoreNotice, TRAIL_MIN_BYTES,
 };
 use tempfile::TempDir;
 
@@ -74,19 +75,11 @@ fn stale(folder: &Path) -> PathBuf {
 }
 
 /// Has what was committed brought into the database.
-fn into_the_database(store: &SledStore) {
-    let mut long = record(1 << 33);
-    long.tags.insert("long".to_owned(), "x".repeat(64 * 1024));
-    let changes = [
-        Change::Put(fingerprint(1 << 33), long),
-        Change::Remove(fingerprint(1 << 33)),
-    ];
-    for change in changes {
-        store.commit(&[change]).expect("a commit");
-    }
-    store.close();
-    // Waits for the end of it.
-    store.load(&fingerprint(0)).expect("a store");
+pub(crate) fn into_the_database(store: &SledStore) {
+    let everything_stays = PruneOptions::default();
+    store
+        .prune(&everything_stays, SystemTime::now())
+        .expect("a store");
     let log = fs::read(store.folder().join("records.wal")).expect("a log");
     assert_eq!(log_end(&log), 0);
 }

@@ -8,6 +8,7 @@ use std::process::Command;
 use resume_store::{Filter, ResumeStore, SledStore, StoreError, StoreNotice};
 use tempfile::TempDir;
 
+use crate::damage::into_the_database;
 use crate::{count, fingerprint, put};
 
 fn modes(folder: &Path, found: &mut Vec<(PathBuf, u32)>) {
@@ -146,11 +147,13 @@ fn a_database_that_is_mostly_dead_is_rewritten() {
             .map(|n| resume_store::Change::Put(fingerprint(n), crate::record(n)))
             .collect();
         store.commit(&puts).expect("a commit");
+        into_the_database(&store);
         let removes: Vec<_> = numbers
             .skip(10)
             .map(|n| resume_store::Change::Remove(fingerprint(n)))
             .collect();
         store.commit(&removes).expect("a commit");
+        into_the_database(&store);
     }
     drop(store);
     let size = || {
