@@ -36,22 +36,49 @@ impl Place {
 
     /// Locks the byte. Whoever locks it twice in the same open file has it once.
     pub(crate) fn try_lock(self, file: &File) -> Outcome {
-        sys::try_lock(file, self.0)
+        sys::try_lock(file, self.0, 1)
     }
 
     /// Frees the byte, if this open file has it.
     pub(crate) fn unlock(self, file: &File) {
-        sys::unlock(file, self.0);
+        sys::unlock(file, self.0, 1);
     }
 
-    /// Whether anybody has the byte in the file at `path`, without touching it; `None` if that
-    /// cannot be told.
-    pub(crate) fn is_locked(self, path: &Path) -> Option<bool> {
+    /// Who has the byte in the file at `path`, without touching it; `None` if that cannot be told.
+    pub(crate) fn look(self, path: &Path) -> Option<Locked> {
         match File::options().read(true).write(true).open(path) {
-            Ok(file) => sys::is_locked(&file, self.0),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(false),
+            Ok(file) => sys::look(&file, self.0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Locked::Not),
             Err(_) => None,
         }
+    }
+}
+
+/// By whom a byte is locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locked {
+    Not,
+    /// By somebody who has this one, or some.
+    Itself,
+    /// By somebody who has all that stand for leases.
+    WithAll,
+}
+
+/// Locks the bytes of all leases that there can be, if nobody else has any.
+pub(crate) fn try_lock_all(file: &File) -> Outcome {
+    sys::try_lock(file, 0, ALL)
+}
+
+/// Frees them, but for those that are `kept`: these stay locked all the while.
+pub(crate) fn unlock_all_but(file: &File, kept: impl Iterator<Item = Place>) {
+    let mut kept: Vec<_> = kept.map(|place| place.0).collect();
+    kept.sort_unstable();
+    let mut from = 0;
+    for place in kept.into_iter().chain([ALL]) {
+        if place > from {
+            sys::unlock(file, from, place - from);
+        }
+        from = place + 1;
     }
 }
 
@@ -75,6 +102,8 @@ impl Guard {
     }
 }
 
+/// Behind the last byte that stands for a lease.
+const ALL: i64 = 1 << 62;
 /// The file of the gate's byte; leases have theirs there as well.
 pub(crate) const GUARD_FILE: &str = "guard.lock";
 
@@ -86,10 +115,10 @@ mod sys {
     use nix::fcntl::{FcntlArg, fcntl};
     use nix::libc::{F_UNLCK, F_WRLCK, SEEK_SET, flock};
 
-    use super::Outcome;
+    use super::{Locked, Outcome};
 
-    pub(super) fn try_lock(file: &File, offset: i64) -> Outcome {
-        match fcntl(file, FcntlArg::F_OFD_SETLK(&byte(F_WRLCK, offset))) {
+    pub(super) fn try_lock(file: &File, offset: i64, length: i64) -> Outcome {
+        match fcntl(file, FcntlArg::F_OFD_SETLK(&bytes(F_WRLCK, offset, length))) {
             Ok(_) => Outcome::Locked,
             Err(Errno::EAGAIN | Errno::EACCES) => Outcome::Taken,
             Err(Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP | Errno::ENOLCK) => {
@@ -99,23 +128,27 @@ mod sys {
         }
     }
 
-    pub(super) fn unlock(file: &File, offset: i64) {
+    pub(super) fn unlock(file: &File, offset: i64, length: i64) {
         // What cannot be freed is freed when the file is closed.
-        fcntl(file, FcntlArg::F_OFD_SETLK(&byte(F_UNLCK, offset))).ok();
+        fcntl(file, FcntlArg::F_OFD_SETLK(&bytes(F_UNLCK, offset, length))).ok();
     }
 
-    pub(super) fn is_locked(file: &File, offset: i64) -> Option<bool> {
-        let mut found = byte(F_WRLCK, offset);
+    pub(super) fn look(file: &File, offset: i64) -> Option<Locked> {
+        let mut found = bytes(F_WRLCK, offset, 1);
         fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)).ok()?;
-        Some(i32::from(found.l_type) != F_UNLCK)
+        Some(match i32::from(found.l_type) {
+            F_UNLCK => Locked::Not,
+            _ if found.l_len > 1 => Locked::WithAll,
+            _ => Locked::Itself,
+        })
     }
 
-    fn byte(kind: i32, offset: i64) -> flock {
+    fn bytes(kind: i32, offset: i64, length: i64) -> flock {
         flock {
             l_type: kind as i16,
             l_whence: SEEK_SET as i16,
             l_start: offset,
-            l_len: 1,
+            l_len: length,
             l_pid: 0,
         }
     }
@@ -125,15 +158,15 @@ mod sys {
 mod sys {
     use std::fs::File;
 
-    use super::Outcome;
+    use super::{Locked, Outcome};
 
-    pub(super) fn try_lock(_: &File, _: i64) -> Outcome {
+    pub(super) fn try_lock(_: &File, _: i64, _: i64) -> Outcome {
         Outcome::Unsupported
     }
 
-    pub(super) fn unlock(_: &File, _: i64) {}
+    pub(super) fn unlock(_: &File, _: i64, _: i64) {}
 
-    pub(super) fn is_locked(_: &File, _: i64) -> Option<bool> {
+    pub(super) fn look(_: &File, _: i64) -> Option<Locked> {
         None
     }
 }

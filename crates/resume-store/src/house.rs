@@ -13,6 +13,7 @@ use crate::database::{Database, Trouble};
 use crate::files::{free_bytes, replace_file, sync_folder};
 use crate::gate::Entry;
 use crate::known::Known;
+use crate::lease::Leases;
 use crate::ledger::{Figures, Ledger};
 use crate::open::Open;
 use crate::recent::Recent;
@@ -31,6 +32,7 @@ pub(crate) struct House {
     /// A commit failed when it was open last: whether what is in the log is durable is unknown.
     unsure: AtomicBool,
     known: Known,
+    leases: Leases,
     /// The log as it was when the database was closed last.
     left: Mutex<Left>,
 }
@@ -42,13 +44,14 @@ pub(crate) struct Opened {
 }
 
 impl House {
-    pub(crate) fn new(folder: &Path) -> Self {
+    pub(crate) fn new(folder: &Path, leases: Leases) -> Self {
         Self {
             folder: folder.to_owned(),
             counted: AtomicBool::new(false),
             suspect: AtomicBool::new(false),
             unsure: AtomicBool::new(false),
             known: Known::default(),
+            leases,
             left: Mutex::default(),
         }
     }
@@ -70,6 +73,10 @@ impl House {
     /// What is in the database while it is open.
     pub(crate) fn known(&self) -> &Known {
         &self.known
+    }
+
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
     }
 
     /// Closes the database, in which nothing is amiss.

@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use crate::database::Trouble;
 use crate::house::{House, Opened};
-use crate::known::Known;
 use crate::open::Open;
 use crate::{Change, StoreError, StoreNotice};
 
@@ -76,10 +75,10 @@ impl Keeper {
                 match house.open() {
                     Ok(Opened { mut open, notice }) => {
                         // Before the database is closed and others may write, however that comes.
-                        let known = AsLongAsOpen(house.known());
+                        let known = AsLongAsOpen::begin(&house);
                         say.send(Ok(notice)).ok();
                         let is_sound = serve(&house, &mut open, &inbox);
-                        known.0.close(open.figures);
+                        known.end(&open);
                         if is_sound {
                             house.close(open);
                         }
@@ -88,7 +87,8 @@ impl Keeper {
                         say.send(Err(error)).ok();
                     }
                 }
-                // Not before the database is closed and the gate free.
+                // Not before the database is closed and the gate free, and nothing is held from here.
+                drop(house);
                 drop(end);
             })?;
         Ok(Self {
@@ -214,12 +214,24 @@ fn mistrust<T>(house: &House, done: &Result<T, Trouble>) {
     }
 }
 
-/// A panic leaves nothing known.
-struct AsLongAsOpen<'a>(&'a Known);
+/// What holds as long as others cannot write: a panic leaves nothing of it.
+struct AsLongAsOpen<'a>(&'a House);
+
+impl<'a> AsLongAsOpen<'a> {
+    fn begin(house: &'a House) -> Self {
+        house.leases().widen();
+        Self(house)
+    }
+
+    fn end(self, open: &Open) {
+        self.0.known().close(open.figures);
+    }
+}
 
 impl Drop for AsLongAsOpen<'_> {
     fn drop(&mut self) {
-        self.0.is_closed();
+        self.0.known().is_closed();
+        self.0.leases().narrow();
     }
 }
 

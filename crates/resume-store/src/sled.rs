@@ -76,9 +76,10 @@ impl SledStore {
         let notices = prepare_folder(folder, VERSION_FILE)?;
         version::check(folder)?;
         private_folder(&lease::folder(folder))?;
+        let leases = Leases::new(folder);
         Ok(Self {
-            house: Arc::new(House::new(folder)),
-            leases: Leases::new(folder),
+            house: Arc::new(House::new(folder, leases.clone())),
+            leases,
             trails: Trails::new(folder),
             inner: Mutex::new(Inner {
                 notices: notices.into_iter().collect(),

@@ -6,6 +6,10 @@
 //! commits finds out, and locks what it holds in the new file as well: then the other one may go.
 //!
 //! Always in the same order, so that of two who try at the same time one succeeds.
+//!
+//! As long as nobody else has any, a store that has the database open [locks them all](Bytes::widen):
+//! its leases are then its own affair. Others find the byte that they want locked, pass the gate, for
+//! which the database is closed and all but what is held is given back, and try again.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,7 +21,7 @@ use rustix::fs::{AtFlags, Stat};
 use super::lock_error;
 use crate::StoreError;
 use crate::files::private_file;
-use crate::guard::{GUARD_FILE, Outcome, Place};
+use crate::guard::{GUARD_FILE, Locked, Outcome, Place, try_lock_all, unlock_all_but};
 
 /// Both files, open, and what is locked in them.
 pub(super) struct Bytes {
@@ -29,6 +33,8 @@ pub(super) struct Bytes {
     held: HashSet<Place>,
     /// The file system has shown that it knows such locks.
     proven: bool,
+    /// All bytes are locked, whether they are held or not.
+    alone: bool,
 }
 
 /// What became of a wish to hold a byte.
@@ -48,6 +54,7 @@ impl Bytes {
             files: [Guarded::open(first)?, Guarded::open(second)?],
             held: HashSet::new(),
             proven: false,
+            alone: false,
         })
     }
 
@@ -60,6 +67,10 @@ impl Bytes {
     pub(super) fn take(&mut self, place: Place, hurry: bool) -> Result<Answer, StoreError> {
         if self.holds(place) {
             return Ok(Answer::Taken);
+        }
+        if self.alone && (hurry || self.are_in_place(self.files.len())) {
+            self.held.insert(place);
+            return Ok(Answer::Held);
         }
         let count = if hurry { 1 } else { self.files.len() };
         if !hurry {
@@ -88,8 +99,37 @@ impl Bytes {
     }
 
     pub(super) fn give_back(&mut self, place: Place) {
-        self.unlock(place);
+        if !self.alone {
+            self.unlock(place);
+        }
         self.held.remove(&place);
+    }
+
+    /// Locks all bytes, if nobody else has any: from here on it takes no call to hold one. If files are removed meanwhile, the
+    /// next [`renew`](Self::renew) finds that out.
+    pub(super) fn widen(&mut self) {
+        let mut outcomes = self.files.iter().map(|file| try_lock_all(&file.file));
+        let all = outcomes.all(|outcome| matches!(outcome, Outcome::Locked));
+        self.alone = true;
+        if all && self.are_in_place(self.files.len()) {
+            self.proven = true;
+            self.files.iter_mut().for_each(|file| file.absent.clear());
+        } else {
+            self.narrow();
+        }
+    }
+
+    /// Gives back what is not held.
+    pub(super) fn narrow(&mut self) {
+        if std::mem::take(&mut self.alone) {
+            for file in &self.files {
+                let kept = self
+                    .held
+                    .iter()
+                    .filter(|place| !file.absent.contains(place));
+                unlock_all_but(&file.file, kept.copied());
+            }
+        }
     }
 
     /// Opens anew what was replaced, and locks there what is held.
@@ -105,6 +145,7 @@ impl Bytes {
     }
 
     fn reopen(&mut self) -> Result<(), StoreError> {
+        self.narrow();
         let Self { files, held, .. } = self;
         for file in files {
             if !file.is_at_its_path() {
@@ -208,11 +249,11 @@ impl Guarded {
     }
 }
 
-/// Whether anybody has the byte; `None` if that cannot be told.
-pub(super) fn is_taken(state: &Path, place: Place) -> Option<bool> {
+/// Who has the byte; `None` if that cannot be told.
+pub(super) fn look(state: &Path, place: Place) -> Option<Locked> {
     let [first, second] = paths(state);
-    match place.is_locked(&first) {
-        Some(false) => place.is_locked(&second),
+    match place.look(&first) {
+        Some(Locked::Not) => place.look(&second),
         other => other,
     }
 }

@@ -17,7 +17,8 @@ use self::bytes::{Answer, Bytes};
 use self::names::Names;
 use crate::codec::to_millis;
 use crate::files::host_name;
-use crate::guard::Place;
+use crate::gate::Entry;
+use crate::guard::{Locked, Place};
 use crate::{Fingerprint, Holder, StoreError};
 
 /// The right to drive the upload of one fingerprint. Ends when dropped, and with the process,
@@ -52,7 +53,8 @@ impl fmt::Debug for Lease {
 
 /// The leases of one store: a byte each, locked in files that are opened once.
 ///
-/// A lease taken and given back is six system calls and leaves nothing behind.
+/// A lease taken and given back is six system calls and leaves nothing behind; none at all as long as the
+/// database is open and nobody else has one.
 #[derive(Clone)]
 pub(crate) struct Leases(Arc<Shared>);
 
@@ -97,7 +99,16 @@ impl Leases {
         if self.0.files_only.load(Ordering::Relaxed) {
             return file::take(state, fingerprint);
         }
-        match self.take_byte(fingerprint, false)? {
+        let mut answer = self.take_byte(fingerprint, false)?;
+        if matches!(answer, Answer::Taken) && !self.holds(fingerprint) {
+            let holder = self.name(fingerprint);
+            if holder == Holder::default() {
+                // Whoever has the database open may have all leases, and lets go of this one with the gate.
+                drop(Entry::wait(state)?);
+                answer = self.take_byte(fingerprint, false)?;
+            }
+        }
+        match answer {
             Answer::Held => Ok(self.byte_lease(fingerprint)),
             Answer::Taken => {
                 let [_, path] = bytes::paths(state);
@@ -109,6 +120,32 @@ impl Leases {
                 file::take(state, fingerprint)
             }
         }
+    }
+
+    /// The database is open: takes all leases that there can be, if nobody else has any.
+    pub(crate) fn widen(&self) {
+        if self.0.files_only.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut inner = self.lock();
+        if inner.bytes.is_none() {
+            inner.bytes = Bytes::open(&self.0.state).ok();
+        }
+        if let Some(bytes) = &mut inner.bytes {
+            bytes.widen();
+        }
+    }
+
+    /// The database is about to be closed: lets others have what is not held.
+    pub(crate) fn narrow(&self) {
+        if let Some(bytes) = &mut self.lock().bytes {
+            bytes.narrow();
+        }
+    }
+
+    fn holds(&self, fingerprint: &Fingerprint) -> bool {
+        let place = Place::of(fingerprint);
+        self.lock().bytes.as_ref().is_some_and(|it| it.holds(place))
     }
 
     fn byte_lease(&self, fingerprint: &Fingerprint) -> Lease {
@@ -156,14 +193,14 @@ impl Leases {
 
     /// Who holds the lease of `fingerprint`, if anybody does.
     pub(crate) fn holder(&self, fingerprint: &Fingerprint) -> Option<Holder> {
-        let place = Place::of(fingerprint);
-        let is_ours = self.lock().bytes.as_ref().is_some_and(|it| it.holds(place));
-        match is_ours
-            .then_some(true)
-            .or_else(|| bytes::is_taken(&self.0.state, place))
-        {
-            Some(true) => Some(self.name(fingerprint)),
-            Some(false) => None,
+        if self.holds(fingerprint) {
+            return Some(self.name(fingerprint));
+        }
+        match bytes::look(&self.0.state, Place::of(fingerprint)) {
+            Some(Locked::Itself) => Some(self.name(fingerprint)),
+            // What is held for longer than a moment has a name.
+            Some(Locked::WithAll) => names::find(&self.0.state, fingerprint),
+            Some(Locked::Not) => None,
             None => file::holder(&self.0.state, fingerprint),
         }
     }

@@ -159,6 +159,57 @@ fn two_stores_of_one_process_exclude_each_other() {
     let _lease = third.lease(&fingerprint(2)).expect("a free lease");
 }
 
+/// Whether `store` knows of a holder of lease `n`.
+fn is_held(store: &SledStore, n: u64) -> bool {
+    store.holder(&fingerprint(n)).is_some()
+}
+
+#[test]
+fn who_has_the_database_open_has_no_lease_that_it_did_not_take() {
+    let root = TempDir::new().expect("a folder");
+    let open = || SledStore::open(root.path().join("state")).expect("a store");
+    let (one, other) = (open(), open());
+    put(&one, 0);
+    let new = one.lease_new(&fingerprint(1)).expect("a new upload");
+    let known = one.lease(&fingerprint(0)).expect("a lease");
+    put(&one, 0);
+    assert!(is_held(&other, 0) && is_held(&other, 1) && !is_held(&other, 2));
+    // Before and after the database was closed for it, and opened again.
+    for n in [2, 3] {
+        busy(&other, 0);
+        busy(&other, 1);
+        let others = other.lease(&fingerprint(n)).expect("a free lease");
+        busy(&one, n);
+        put(&one, 0);
+        assert!(one.lease_new(&fingerprint(n)).is_none());
+        busy(&one, n);
+        drop(others);
+        let lease = one.lease(&fingerprint(n)).expect("a free lease");
+        busy(&other, n);
+        drop(lease);
+    }
+    drop((new, known));
+    let _all = [0, 1, 2, 3].map(|n| other.lease(&fingerprint(n)).expect("a free lease"));
+}
+
+#[test]
+fn a_lease_outlives_the_database_that_was_open_when_it_was_taken() {
+    let root = TempDir::new().expect("a folder");
+    let open = || SledStore::open(root.path().join("state")).expect("a store");
+    let (one, other) = (open(), open());
+    put(&one, 0);
+    let [mine, free] = [1, 2].map(|n| one.lease_new(&fingerprint(n)).expect("a new upload"));
+    drop(free);
+    one.close();
+    busy(&other, 1);
+    let _free = other.lease(&fingerprint(2)).expect("a free lease");
+    guards(one.folder()).iter().for_each(|path| unlink(path));
+    put(&one, 0);
+    busy(&other, 1);
+    drop(mine);
+    let _free = other.lease(&fingerprint(1)).expect("a free lease");
+}
+
 #[test]
 fn leases_leave_nothing_behind() {
     let root = TempDir::new().expect("a folder");
