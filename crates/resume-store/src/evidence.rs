@@ -1,11 +1,13 @@
 //! [`Evidence`]: whether the bytes behind a name are still the same.
 
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use rustix::io::{ReadWriteFlags, preadv2};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use twox_hash::xxhash3_128::Hasher;
 
 use crate::codec::hex32;
 
@@ -25,7 +27,8 @@ pub struct Evidence {
     pub mtime_ns: i64,
     /// When content or metadata were last changed, in nanoseconds since 1970.
     pub ctime_ns: i64,
-    /// SHA-256 over the first, the middle and the last 64 KiB.
+    /// XXH3-128 over the length and the first, the middle and the last 64 KiB, and then zeros. Of a source that is not a file,
+    /// and in records of older versions, SHA-256: its end is not zero.
     #[serde(with = "hex32")]
     pub samples: [u8; 32],
 }
@@ -37,11 +40,31 @@ impl Evidence {
     ///
     /// When the file's metadata or bytes cannot be read.
     pub fn of(file: &File) -> io::Result<Self> {
+        Self::read(file, |sample, start| file.read_exact_at(sample, start))
+    }
+
+    /// The same without waiting for a disk: `None` when the bytes are not in memory, or cannot be had.
+    pub fn cached(file: &File) -> Option<Self> {
+        let read = |sample: &mut [u8], start| {
+            let wanted = sample.len();
+            let space = &mut [IoSliceMut::new(sample)];
+            match preadv2(file, space, start, ReadWriteFlags::NOWAIT) {
+                Ok(read) if read == wanted => Ok(()),
+                _ => Err(io::ErrorKind::WouldBlock.into()),
+            }
+        };
+        Self::read(file, read).ok()
+    }
+
+    fn read(
+        file: &File,
+        mut read: impl FnMut(&mut [u8], u64) -> io::Result<()>,
+    ) -> io::Result<Self> {
         // Before the samples: if the file changes while they are read, the next look differs.
         let metadata = file.metadata()?;
         let length = metadata.len();
-        let mut digest = Sha256::new();
-        digest.update(length.to_be_bytes());
+        let mut digest = Hasher::new();
+        digest.write(&length.to_be_bytes());
         let last = length.saturating_sub(SAMPLE);
         let (mut sampled, mut space) = (0, [0; SAMPLE as usize]);
         for start in [0, last / 2, last] {
@@ -49,10 +72,14 @@ impl Evidence {
             let start = start.max(sampled);
             let end = length.min(start + SAMPLE).max(start);
             let sample = &mut space[..usize::try_from(end - start).unwrap_or(0)];
-            file.read_exact_at(sample, start)?;
-            digest.update(sample);
+            if !sample.is_empty() {
+                read(sample, start)?;
+                digest.write(sample);
+            }
             sampled = end;
         }
+        let mut samples = [0; 32];
+        samples[..DIGEST].copy_from_slice(&digest.finish_128().to_be_bytes());
         let stamps = Stamps::of(&metadata);
         Ok(Self {
             device: stamps.device,
@@ -60,7 +87,7 @@ impl Evidence {
             length,
             mtime_ns: stamps.mtime_ns,
             ctime_ns: stamps.ctime_ns,
-            samples: digest.finalize().into(),
+            samples,
         })
     }
 
@@ -82,13 +109,20 @@ impl Evidence {
 
     /// What `now` says about the bytes that this evidence was taken of.
     pub fn compare(&self, now: &Self) -> Resemblance {
+        // Samples of two kinds say nothing of one another.
+        let is_comparable = self.is_short() == now.is_short();
         if self == now {
             Resemblance::Same
-        } else if self.length == now.length && self.samples == now.samples {
+        } else if self.length == now.length && (self.samples == now.samples || !is_comparable) {
             Resemblance::Moved
         } else {
             Resemblance::Changed
         }
+    }
+
+    /// Whether the samples are those of XXH3.
+    fn is_short(&self) -> bool {
+        self.samples[DIGEST..] == [0; 32 - DIGEST]
     }
 }
 
@@ -99,8 +133,8 @@ impl Evidence {
 pub enum Resemblance {
     /// Nothing differs.
     Same,
-    /// The metadata differ and the samples do not: moved, copied, restored or touched, or edited
-    /// outside the samples. The bytes are to be proven before anything is resumed.
+    /// The metadata differ and the samples do not, or were taken by another version: moved, copied, restored or touched, or
+    /// edited outside the samples. The bytes are to be proven before anything is resumed.
     Moved,
     /// Other bytes.
     Changed,
@@ -128,3 +162,5 @@ impl Stamps {
 
 /// Small enough for the stack: of many small files, each would ask for memory and give it back.
 const SAMPLE: u64 = 64 * 1024;
+/// Bytes of XXH3-128.
+const DIGEST: usize = 16;

@@ -37,6 +37,11 @@ pub trait Source: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// The same, if it can be had at once; `None` where a thread has to wait for it.
+    fn evidence_at_once(&self) -> Option<Evidence> {
+        None
+    }
+
     /// What it looked like when it was opened.
     fn opened_as(&self) -> Look {
         Look::default()
@@ -235,6 +240,14 @@ impl Source for FileSource {
 
     fn evidence(&self) -> io::Result<Option<Evidence>> {
         Evidence::of(&self.file).map(Some)
+    }
+
+    fn evidence_at_once(&self) -> Option<Evidence> {
+        if self.try_cached.load(Ordering::Relaxed) {
+            Evidence::cached(&self.file)
+        } else {
+            None
+        }
     }
 
     fn opened_as(&self) -> Look {

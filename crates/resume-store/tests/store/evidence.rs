@@ -65,3 +65,30 @@ fn a_file_with_another_head_middle_tail_or_length_has_changed() {
     editor.write_all(b"!").expect("an edit");
     assert_eq!(before.compare(&of(&path)), Resemblance::Changed);
 }
+
+#[test]
+fn a_file_in_memory_is_looked_at_at_once_and_with_the_same_outcome() {
+    let folder = TempDir::new().expect("a folder");
+    for length in [0, 1, 65_537, 1_000_000] {
+        let path = file(&folder, length);
+        let open = File::open(&path).expect("a file");
+        // Where reads that never block are unknown, there is no such look.
+        if let Some(cached) = Evidence::cached(&open) {
+            assert_eq!(cached, of(&path), "{length}");
+        }
+    }
+}
+
+#[test]
+fn samples_of_an_older_version_leave_it_to_the_bytes_to_prove_the_file() {
+    let folder = TempDir::new().expect("a folder");
+    let now = of(&file(&folder, 1_000_000));
+    let mut older = now.clone();
+    older.samples = [7; 32];
+    assert_eq!(older.compare(&now), Resemblance::Moved);
+    older.length += 1;
+    assert_eq!(older.compare(&now), Resemblance::Changed);
+    let mut other = now.clone();
+    other.samples[0] ^= 1;
+    assert_eq!(other.compare(&now), Resemblance::Changed);
+}

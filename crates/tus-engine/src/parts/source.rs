@@ -36,6 +36,10 @@ impl Source for PartSource {
         self.whole.evidence()
     }
 
+    fn evidence_at_once(&self) -> Option<Evidence> {
+        self.whole.evidence_at_once()
+    }
+
     fn opened_as(&self) -> Look {
         self.whole.opened_as()
     }
