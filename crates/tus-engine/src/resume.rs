@@ -99,6 +99,7 @@ impl Retrospect<'_> {
             outset.record.upload_url = Some(url.clone());
         }
         let Some(journal) = self.journal.filter(|_| new.remember) else {
+            outset.trace(true).await;
             return Ok(Begin::Upload(Box::new(outset)));
         };
 
@@ -265,17 +266,20 @@ pub(crate) async fn evidence(source: &Arc<dyn Source>) -> Result<Option<Evidence
 }
 
 impl Outset {
-    /// Gets the trail of a source that can be looked at twice; an empty one if nothing of the old one is to hold.
+    /// Gets the trail of a source that can be looked at twice; an empty one if nothing of the old one is to hold. A short one
+    /// takes no store.
     async fn trace(&mut self, is_new: bool) {
-        let (Some(keeper), Some(evidence)) = (&self.keeper, &self.fresh.evidence) else {
+        let Some(evidence) = &self.fresh.evidence else {
             return;
         };
         let length = self.fresh.length.unwrap_or(evidence.length);
-        let trail = if length <= TRAIL_MIN_BYTES {
-            Trail::in_memory(length)
-        } else {
-            let fingerprint = keeper.fingerprint;
-            keeper.journal.trail(fingerprint, length, is_new).await
+        let trail = match &self.keeper {
+            _ if length <= TRAIL_MIN_BYTES => Trail::in_memory(length),
+            Some(keeper) => {
+                let fingerprint = keeper.fingerprint;
+                keeper.journal.trail(fingerprint, length, is_new).await
+            }
+            None => return,
         };
         self.tracer = Some(Arc::new(Tracer::new(trail, length, is_new)));
     }
