@@ -17,7 +17,7 @@ use resume_store::{
 use tokio::sync::oneshot;
 
 use crate::event::EventSink;
-use crate::outbox::{CROWD, Haste, Load, Outbox};
+use crate::outbox::{CROWD, Haste, Load, Outbox, Visit};
 
 /// A handle on the store's thread. The thread writes what is left and ends when the last handle is dropped.
 #[derive(Clone)]
@@ -123,10 +123,16 @@ impl Journal {
         haste: Haste,
     ) -> Committing {
         let (reply, answer) = oneshot::channel();
-        if self.outbox.put(fingerprint, record, Some(reply), haste) {
+        if let Some(haste) = self.outbox.put(fingerprint, record, Some(reply), haste) {
             self.wake(haste);
         }
         Committing(answer)
+    }
+
+    /// An upload is under way, until what this gives is dropped: its commits may wait for those of others, as long as there are
+    /// others.
+    pub(crate) fn visit(&self) -> Visit {
+        self.outbox.visit()
     }
 
     /// Whether what is put down is written together with much else, and not at once.
@@ -175,11 +181,9 @@ impl Journal {
 
     /// Writes the record with the next batch.
     pub(crate) fn note(&self, fingerprint: Fingerprint, record: Record) {
-        if self
-            .outbox
-            .put(fingerprint, Some(record), None, Haste::Note)
-        {
-            self.wake(Haste::Note);
+        let record = Some(record);
+        if let Some(haste) = self.outbox.put(fingerprint, record, None, Haste::Note) {
+            self.wake(haste);
         }
     }
 

@@ -108,6 +108,9 @@ impl Driver {
     /// was created; else with the next batch, for a crash before it costs the next run one question.
     pub(crate) async fn retire(&mut self) {
         if !self.is_known {
+            if let Some(keeper) = &self.keeper {
+                keeper.visit.leave();
+            }
             return self.save_in(Haste::Aside).await;
         }
         if let Some(keeper) = self.keeper.take() {

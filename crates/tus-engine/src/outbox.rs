@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +42,8 @@ struct Inner {
     retiring: Vec<Lease>,
     /// What the thread is writing at this moment.
     under_way: Option<Arc<[Change]>>,
+    /// How many uploads there are that may want something more written.
+    visitors: usize,
     /// What the thread was woken for.
     called: Option<Haste>,
     /// When there was a crowd the last time.
@@ -56,18 +60,32 @@ pub(crate) struct Load {
 }
 
 impl Outbox {
-    /// Puts a record down; without one, what is there is to be removed. `true` if the thread has to be woken for it.
+    /// Puts a record down; without one, what is there is to be removed. Says how soon the thread has to be woken for it, if it
+    /// has.
     pub(crate) fn put(
         &self,
         fingerprint: Fingerprint,
         record: Option<Record>,
         reply: Option<Reply>,
-        haste: Haste,
-    ) -> bool {
+        mut haste: Haste,
+    ) -> Option<Haste> {
         let mut inner = self.lock();
         inner.pending.insert(fingerprint, record);
         inner.wait(reply);
-        inner.call(haste)
+        if haste == Haste::Aside && inner.visitors == 0 {
+            // There is nobody else to wait for.
+            haste = Haste::Now;
+        }
+        inner.call(haste).then_some(haste)
+    }
+
+    /// Somebody is there who may want something written.
+    pub(crate) fn visit(self: &Arc<Self>) -> Visit {
+        self.lock().visitors += 1;
+        Visit {
+            outbox: Arc::clone(self),
+            has_left: AtomicBool::new(false),
+        }
     }
 
     /// Puts the last record of an upload down, with its lease. `true` if the thread has to be woken for it.
@@ -170,6 +188,34 @@ impl Outbox {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Every change is made whole or not at all.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An upload that may want something written, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    outbox: Arc<Outbox>,
+    has_left: AtomicBool,
+}
+
+impl Visit {
+    /// What comes next is the last.
+    pub(crate) fn leave(&self) {
+        if !self.has_left.swap(true, Ordering::Relaxed) {
+            self.outbox.lock().visitors -= 1;
+        }
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outbox")
     }
 }
 

@@ -15,6 +15,7 @@ use crate::error::UploadError;
 use crate::event::RestartReason;
 use crate::journal::Journal;
 use crate::new_upload::{Entry, NewUpload, Resume};
+use crate::outbox::Visit;
 use crate::parts;
 use crate::prove::{self, Tracer};
 use crate::source::Source;
@@ -55,6 +56,7 @@ pub(crate) struct Keeper {
     pub(crate) journal: Journal,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) lease: Lease,
+    pub(crate) visit: Visit,
 }
 
 /// Where an upload is looked for, and with what.
@@ -307,6 +309,7 @@ async fn recall(
                 journal: journal.clone(),
                 fingerprint,
                 lease,
+                visit: journal.visit(),
             };
             Ok((keeper, record))
         }
