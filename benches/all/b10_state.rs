@@ -13,6 +13,7 @@ use http_transport::{Protocol, ReqwestTransport};
 use nix::sys::resource::{UsageWho, getrusage};
 use resume_store::{Change, Fingerprint, Record, ResumeStore, SledStore, State};
 use test_support::{ChaosProxy, NullSink};
+use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tus_core::UploadUrl;
@@ -190,7 +191,7 @@ fn folder() -> Result<tempfile::TempDir, Failure> {
 /// a large one.
 async fn shares(options: Options, machine: &Machine, report: &mut Report) -> Result<(), Failure> {
     let sink = || NullSink::builder().extensions(["creation", "creation-with-upload"]);
-    let rounds = options.times(7, 9);
+    let rounds = options.times(9, 15);
 
     // Uploads and sink share all cores here: the store has threads of its own.
     let together = sink().start()?;
@@ -245,75 +246,142 @@ fn share(files: &[PathBuf], url: &str, rounds: usize) -> Result<(Vec<f64>, f64),
     let (mut shares, mut rates) = (Vec::new(), Vec::new());
     for round in 0..=rounds {
         let state = disk.path().join(format!("state-{round}"));
-        // The order turns round every time, so that a slow minute hits both sides.
-        let mut took = [0.0; 2];
-        for keeps in [round % 2 == 0, round % 2 != 0] {
-            let state = keeps.then_some(state.as_path());
-            took[usize::from(keeps)] = upload_all(files, url, state)?.as_secs_f64();
+        let sides = [Side::new(url, None)?, Side::new(url, Some(&state))?];
+        let mut took = [Duration::ZERO; 2];
+        // In short turns, whose order turns round every time: so a slow moment hits both sides.
+        for (turn, files) in files.chunks(TURN).enumerate() {
+            for side in [(turn + round) % 2, (turn + round + 1) % 2] {
+                took[side] += sides[side].upload(files)?;
+            }
         }
+        for (took, side) in took.iter_mut().zip(sides) {
+            *took += side.end()?;
+        }
+        let [without, with] = took.map(|took| took.as_secs_f64());
         // The first round pays for what is loaded once.
         if round > 0 {
-            shares.push((took[1] - took[0]) / took[1]);
-            rates.push(files.len() as f64 / took[1]);
+            shares.push((with - without) / with);
+            rates.push(files.len() as f64 / with);
         }
     }
     Ok((shares, median(&rates)))
 }
 
-/// Uploads every file, and says how long that took, the last commit included.
-fn upload_all(files: &[PathBuf], url: &str, state: Option<&Path>) -> Result<Duration, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
-    let files = files.to_vec();
-    let url = UploadUrl::parse(url)?;
-    let state = state.map(SledStore::open).transpose()?;
-    let run = runtime.spawn(async move {
-        let transport = ReqwestTransport::new(Protocol::Http1).map_err(|it| it.to_string())?;
+/// Files that one side uploads before it is the other one's turn.
+const TURN: usize = 1_000;
+
+/// An uploader, with or without state.
+struct Side {
+    runtime: Background,
+    uploader: Uploader,
+    url: UploadUrl,
+}
+
+impl Side {
+    fn new(url: &str, state: Option<&Path>) -> Result<Self, Failure> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
+        let runtime = Background(Some(runtime));
+        let handle = runtime.handle()?.clone();
+        let inside = handle.enter();
+        let transport = ReqwestTransport::new(Protocol::Http1)?;
         let options = UploaderOptions::default().with_parallel(WRITERS as usize);
         let mut builder = Uploader::builder(Arc::new(transport)).options(options);
         if let Some(state) = state {
-            builder = builder.store(state);
+            builder = builder.store(SledStore::open(state)?);
         }
-        let uploader = builder.build().map_err(|it| it.to_string())?;
-        let started = Instant::now();
-        let mut running = JoinSet::new();
-        let places = Arc::new(Semaphore::new(WRITERS as usize));
-        for file in files {
-            // As many as upload at once, those not counted whose ends are being written down: so does the command line.
-            let place = Arc::clone(&places).acquire_owned().await;
-            let place = place.map_err(|it| it.to_string())?;
-            while let Some(one) = running.try_join_next() {
-                ended(Some(one))?;
+        let uploader = builder.build()?;
+        drop(inside);
+        Ok(Self {
+            runtime,
+            uploader,
+            url: UploadUrl::parse(url)?,
+        })
+    }
+
+    /// Uploads every file, and says how long that took.
+    fn upload(&self, files: &[PathBuf]) -> Result<Duration, Failure> {
+        let (files, url) = (files.to_vec(), self.url.clone());
+        let uploader = self.uploader.clone();
+        self.wait(async move {
+            let started = Instant::now();
+            let mut running = JoinSet::new();
+            let places = Arc::new(Semaphore::new(WRITERS as usize));
+            for file in files {
+                // As many as upload at once, those not counted whose ends are being written down: so does the command line.
+                let place = Arc::clone(&places).acquire_owned().await;
+                let place = place.map_err(|it| it.to_string())?;
+                while let Some(one) = running.try_join_next() {
+                    ended(Some(one))?;
+                }
+                let (uploader, url) = (uploader.clone(), url.clone());
+                running.spawn(async move {
+                    let source = FileSource::open(&file).map_err(|it| it.to_string())?;
+                    let new = NewUpload::new(Creation::new(url), file.to_string_lossy());
+                    let handle = uploader.upload(Arc::new(source), new);
+                    let landed = handle.landed();
+                    let leave = async move {
+                        landed.await;
+                        drop(place);
+                        std::future::pending().await
+                    };
+                    let report = tokio::select! {
+                        biased;
+                        report = handle.join() => report,
+                        report = leave => report,
+                    };
+                    report.map(drop).map_err(|it| it.to_string())
+                });
             }
-            let (uploader, url) = (uploader.clone(), url.clone());
-            running.spawn(async move {
-                let source = FileSource::open(&file).map_err(|it| it.to_string())?;
-                let new = NewUpload::new(Creation::new(url), file.to_string_lossy());
-                let handle = uploader.upload(Arc::new(source), new);
-                let landed = handle.landed();
-                let leave = async move {
-                    landed.await;
-                    drop(place);
-                    std::future::pending().await
-                };
-                let report = tokio::select! {
-                    biased;
-                    report = handle.join() => report,
-                    report = leave => report,
-                };
-                report.map(drop).map_err(|it| it.to_string())
-            });
+            while !running.is_empty() {
+                ended(running.join_next().await)?;
+            }
+            Ok(started.elapsed())
+        })
+    }
+
+    /// Writes what is left, and says how long that took.
+    fn end(self) -> Result<Duration, Failure> {
+        let uploader = self.uploader.clone();
+        self.wait(async move {
+            let started = Instant::now();
+            uploader.flush().await?;
+            Ok(started.elapsed())
+        })
+    }
+
+    /// This thread drives a runtime of its own already.
+    fn wait(
+        &self,
+        work: impl Future<Output = Result<Duration, String>> + Send + 'static,
+    ) -> Result<Duration, Failure> {
+        let runtime = self.runtime.handle()?;
+        let work = runtime.spawn(work);
+        let waited = thread::scope(|scope| {
+            let waiting = scope.spawn(|| runtime.block_on(work));
+            waiting.join().map_err(|_| "the uploads panicked")
+        })?;
+        Ok(waited??)
+    }
+}
+
+/// A runtime that may be dropped where another one is at work.
+struct Background(Option<Runtime>);
+
+impl Background {
+    fn handle(&self) -> Result<&Handle, Failure> {
+        let runtime = self.0.as_ref().ok_or("the runtime has ended")?;
+        Ok(runtime.handle())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
-        while !running.is_empty() {
-            ended(running.join_next().await)?;
-        }
-        uploader.flush().await?;
-        Ok::<_, String>(started.elapsed())
-    });
-    // This thread drives a runtime of its own already.
-    let waited = thread::spawn(move || runtime.block_on(run)).join();
-    Ok(waited.map_err(|_| "the uploads panicked")???)
+    }
 }
 
 fn ended(one: Option<Result<Result<(), String>, tokio::task::JoinError>>) -> Result<(), String> {
