@@ -23,6 +23,7 @@ use crate::control::{Wish, Wishes};
 use crate::digest::{Ahead, Reads, WholeDigest};
 use crate::error::UploadError;
 use crate::event::{Event, EventSink, RestartReason, UploadId};
+use crate::keep::Ending;
 use crate::measured::Measured;
 use crate::new_upload::Report;
 use crate::pace::{Pace, Place};
@@ -80,6 +81,10 @@ pub(crate) struct Driver {
     pub(crate) ahead: Option<Ahead>,
     whole_digest: Option<WholeDigest>,
     pub(crate) is_part: bool,
+    /// It is neither a part, nor made of any.
+    pub(crate) is_single: bool,
+    /// Its end, if that is written without the driver.
+    pub(crate) ending: Option<Ending>,
     /// When the last piece left, in microseconds after `started`.
     pub(crate) left_at: Arc<AtomicU64>,
     pub(crate) place: Place,
@@ -94,6 +99,7 @@ impl Driver {
         let creation_url = task.new.entry.url().clone();
         // A resume needs to know of checksums only, and is not worth a question unless one was asked for by name.
         let is_part = setup.concat == Some(UploadConcat::Partial);
+        let is_single = setup.concat.is_none();
         let creates = outset.start == Start::Create;
         let curious = creates || matches!(options.checksum, ChecksumWish::Required(_));
         let one_time = task.new.entry.creation().is_none();
@@ -174,6 +180,8 @@ impl Driver {
             read_failed: false,
             shrunk_to: None,
             is_known: outset.is_known,
+            is_single,
+            ending: None,
         }
     }
 
@@ -294,13 +302,18 @@ impl Driver {
                     self.pace.finished();
                 }
                 self.landed.cancel();
-                self.retire().await;
-                if doubted && !self.shared.service.tidy(&self.record).await {
-                    self.emit(Event::PossibleOrphan);
+                if !doubted {
+                    self.ending = self.begin_ending();
                 }
-                self.emit(Event::Finished {
-                    tags: self.record.tags.clone(),
-                });
+                if self.ending.is_none() {
+                    self.retire().await;
+                    if doubted && !self.shared.service.tidy(&self.record).await {
+                        self.emit(Event::PossibleOrphan);
+                    }
+                    self.emit(Event::Finished {
+                        tags: self.record.tags.clone(),
+                    });
+                }
                 Ok(Report {
                     length,
                     already_uploaded: false,
@@ -357,11 +370,15 @@ impl Driver {
     }
 
     pub(crate) fn emit(&self, event: Event) {
-        if !matches!(event, Event::Sent { .. }) {
-            tracing::debug!(upload = ?self.id, ?event);
-        }
-        self.sink.event(self.id, &event);
+        emit(&*self.sink, self.id, &event);
     }
+}
+
+pub(crate) fn emit(sink: &dyn EventSink, id: UploadId, event: &Event) {
+    if !matches!(event, Event::Sent { .. }) {
+        tracing::debug!(upload = ?id, ?event);
+    }
+    sink.event(id, event);
 }
 
 pub(crate) fn upload_id(record: &Record) -> String {

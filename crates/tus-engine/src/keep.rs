@@ -1,12 +1,14 @@
 //! What an upload leaves in the store.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use resume_store::{Fingerprint, State};
 use tokio::time::timeout;
 
-use crate::drive::Driver;
-use crate::event::Event;
+use crate::drive::{Driver, emit};
+use crate::event::{Event, EventSink, UploadId};
 use crate::journal::{Committing, LEISURE};
 use crate::outbox::Haste;
 use crate::resume::Keeper;
@@ -108,14 +110,32 @@ impl Driver {
     /// was created; else with the next batch, for a crash before it costs the next run one question.
     pub(crate) async fn retire(&mut self) {
         if !self.is_known {
-            if let Some(keeper) = &self.keeper {
-                keeper.visit.leave();
-            }
             return self.save_in(Haste::Aside).await;
         }
         if let Some(keeper) = self.keeper.take() {
             keeper.journal.retire(self.record.clone(), keeper.lease);
         }
+    }
+
+    /// Puts down the record of an upload that has ended and that the store does not know, to be waited for without the driver:
+    /// of small sources, many ends wait at once.
+    pub(crate) fn begin_ending(&mut self) -> Option<Ending> {
+        if self.is_known || !self.is_single {
+            return None;
+        }
+        let keeper = self.keeper.take()?;
+        keeper.visit.leave();
+        self.record.updated_at = SystemTime::now();
+        let record = Some(self.record.clone());
+        let journal = &keeper.journal;
+        Some(Ending {
+            committing: journal.begin_commit(keeper.fingerprint, record, Haste::Aside),
+            _keeper: keeper,
+            id: self.id,
+            sink: Arc::clone(&self.sink),
+            tags: self.record.tags.clone(),
+            trouble_told: self.save_trouble_told,
+        })
     }
 
     /// Removes the record: there is nothing to go on with.
@@ -147,6 +167,28 @@ impl Driver {
             self.save_trouble_told = true;
             self.emit(Event::StateNotSaved { error });
         }
+    }
+}
+
+/// The last record of an upload on its way into the store.
+pub(crate) struct Ending {
+    committing: Committing,
+    _keeper: Keeper,
+    id: UploadId,
+    sink: Arc<dyn EventSink>,
+    tags: BTreeMap<String, String>,
+    trouble_told: bool,
+}
+
+impl Ending {
+    /// Waits until it is there, and tells the upload's end.
+    pub(crate) async fn wait(self) {
+        if let Err(error) = self.committing.end().await
+            && !self.trouble_told
+        {
+            emit(&*self.sink, self.id, &Event::StateNotSaved { error });
+        }
+        emit(&*self.sink, self.id, &Event::Finished { tags: self.tags });
     }
 }
 

@@ -27,7 +27,7 @@ use crate::pace::{Lane, Lanes, Place};
 use crate::prove;
 use crate::resume::Outset;
 use crate::source::Source;
-use crate::task::{Setup, Task};
+use crate::task::{Done, Setup, Task};
 
 use run::run_parts;
 use source::PartSource;
@@ -257,7 +257,7 @@ impl Task {
                 sink,
                 place: Place::Part(lane),
             };
-            let (report, record) = task.run_now(wishes, setup).await?;
+            let Done { report, record, .. } = task.run_now(wishes, setup).await?;
             Ok(Part {
                 index,
                 key,

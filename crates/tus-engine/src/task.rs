@@ -12,6 +12,7 @@ use crate::control::Wishes;
 use crate::drive::{Driver, upload_id};
 use crate::error::UploadError;
 use crate::event::{Event, EventSink, UploadId};
+use crate::keep::Ending;
 use crate::new_upload::{NewUpload, Report};
 use crate::pace::{Pace, Place};
 use crate::resume::{Begin, Outset, Retrospect};
@@ -35,6 +36,14 @@ pub(crate) struct Setup {
     pub(crate) place: Place,
 }
 
+/// What comes of a task.
+pub(crate) struct Done {
+    pub(crate) report: Report,
+    pub(crate) record: Record,
+    /// What is still to be waited for, unless it was a part.
+    ending: Option<Ending>,
+}
+
 impl Task {
     /// Does it when its turn comes.
     pub(crate) async fn run(self, wishes: Wishes) -> Result<Report, UploadError> {
@@ -43,15 +52,19 @@ impl Task {
             sink: Arc::clone(&self.shared.sink),
             place: Place::Aside,
         };
-        self.run_now(wishes, setup).await.map(|(report, _)| report)
+        let Done { report, ending, .. } = self.run_now(wishes, setup).await?;
+        if let Some(ending) = ending {
+            ending.wait().await;
+        }
+        Ok(report)
     }
 
-    /// Does it, and gives the record of it. Boxed, because a whole runs its parts through here.
+    /// Does it, and gives the record of it, which may be on its way into the store. Boxed, because a whole runs its parts through here.
     pub(crate) fn run_now(
         self,
         wishes: Wishes,
         mut setup: Setup,
-    ) -> BoxFuture<'static, Result<(Report, Record), UploadError>> {
+    ) -> BoxFuture<'static, Result<Done, UploadError>> {
         Box::pin(async move {
             let label = self
                 .new
@@ -90,7 +103,11 @@ impl Task {
                             },
                         );
                     }
-                    return Ok((already_uploaded(&record, settings_differ), *record));
+                    return Ok(Done {
+                        report: already_uploaded(&record, settings_differ),
+                        record: *record,
+                        ending: None,
+                    });
                 }
                 Begin::Upload(outset) => *outset,
             };
@@ -124,19 +141,29 @@ impl Task {
         mut outset: Outset,
         wishes: Wishes,
         setup: Setup,
-    ) -> Result<(Report, Record), UploadError> {
+    ) -> Result<Done, UploadError> {
         if setup.concat.is_none() {
             let division = self.division(&outset).await;
             if let Some(old) = outset.abandoned_parts.take() {
                 self.leave_parts(old, division.as_ref(), &mut outset).await;
             }
             if let Some(division) = division {
-                return self.send_parts(outset, division, wishes, setup.place).await;
+                let sent = self.send_parts(outset, division, wishes, setup.place);
+                let (report, record) = sent.await?;
+                return Ok(Done {
+                    report,
+                    record,
+                    ending: None,
+                });
             }
         }
         let mut driver = Driver::new(&self, outset, setup).await;
         let report = driver.drive(wishes).await?;
-        Ok((report, driver.record))
+        Ok(Done {
+            report,
+            record: driver.record,
+            ending: driver.ending,
+        })
     }
 }
 
