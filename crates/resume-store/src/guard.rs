@@ -47,7 +47,7 @@ impl Place {
     /// Who has the byte in the file at `path`, without touching it; `None` if that cannot be told.
     pub(crate) fn look(self, path: &Path) -> Option<Locked> {
         match File::options().read(true).write(true).open(path) {
-            Ok(file) => sys::look(&file, self.0),
+            Ok(file) => sys::look(&file, self.0, 1),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Locked::Not),
             Err(_) => None,
         }
@@ -62,6 +62,11 @@ pub(crate) enum Locked {
     Itself,
     /// By somebody who has all that stand for leases.
     WithAll,
+}
+
+/// Whether nobody else has the byte of any lease, as far as can be told.
+pub(crate) fn has_none(file: &File) -> bool {
+    sys::look(file, 0, ALL) == Some(Locked::Not)
 }
 
 /// Locks the bytes of all leases that there can be, if nobody else has any.
@@ -133,8 +138,8 @@ mod sys {
         fcntl(file, FcntlArg::F_OFD_SETLK(&bytes(F_UNLCK, offset, length))).ok();
     }
 
-    pub(super) fn look(file: &File, offset: i64) -> Option<Locked> {
-        let mut found = bytes(F_WRLCK, offset, 1);
+    pub(super) fn look(file: &File, offset: i64, length: i64) -> Option<Locked> {
+        let mut found = bytes(F_WRLCK, offset, length);
         fcntl(file, FcntlArg::F_OFD_GETLK(&mut found)).ok()?;
         Some(match i32::from(found.l_type) {
             F_UNLCK => Locked::Not,
@@ -166,7 +171,7 @@ mod sys {
 
     pub(super) fn unlock(_: &File, _: i64, _: i64) {}
 
-    pub(super) fn look(_: &File, _: i64) -> Option<Locked> {
+    pub(super) fn look(_: &File, _: i64, _: i64) -> Option<Locked> {
         None
     }
 }

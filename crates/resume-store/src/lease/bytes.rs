@@ -21,7 +21,7 @@ use rustix::fs::{AtFlags, Stat};
 use super::lock_error;
 use crate::StoreError;
 use crate::files::private_file;
-use crate::guard::{GUARD_FILE, Locked, Outcome, Place, try_lock_all, unlock_all_but};
+use crate::guard::{GUARD_FILE, Locked, Outcome, Place, has_none, try_lock_all, unlock_all_but};
 
 /// Both files, open, and what is locked in them.
 pub(super) struct Bytes {
@@ -62,30 +62,28 @@ impl Bytes {
         self.held.contains(&place)
     }
 
-    /// Locks the byte in both files. In a `hurry` in the first one only, which alone keeps newcomers out; the other one follows
-    /// with the next [`renew`](Self::renew), which is soon, unless the lease has been given back by then.
-    pub(super) fn take(&mut self, place: Place, hurry: bool) -> Result<Answer, StoreError> {
+    /// Holds the byte, if all are locked in any case; `false` if not.
+    pub(super) fn take_at_once(&mut self, place: Place) -> bool {
+        self.alone && self.held.insert(place)
+    }
+
+    /// Locks the byte in both files.
+    pub(super) fn take(&mut self, place: Place) -> Result<Answer, StoreError> {
         if self.holds(place) {
             return Ok(Answer::Taken);
         }
-        if self.alone && (hurry || self.are_in_place(self.files.len())) {
+        if self.alone && self.are_in_place() {
             self.held.insert(place);
             return Ok(Answer::Held);
         }
-        let count = if hurry { 1 } else { self.files.len() };
-        if !hurry {
-            self.files.iter_mut().for_each(Guarded::lock_absent);
-        }
+        self.files.iter_mut().for_each(Guarded::lock_absent);
         for _ in 0..ATTEMPTS {
-            match self.lock(place, count)? {
+            match self.lock(place)? {
                 Answer::Held => {}
                 other => return Ok(other),
             }
             // Only now: what newcomers open is locked, even if somebody removes files just here.
-            if self.are_in_place(count) {
-                self.files[count..]
-                    .iter_mut()
-                    .for_each(|file| file.absent.push(place));
+            if self.are_in_place() {
                 self.held.insert(place);
                 return Ok(Answer::Held);
             }
@@ -108,10 +106,14 @@ impl Bytes {
     /// Locks all bytes, if nobody else has any: from here on it takes no call to hold one. If files are removed meanwhile, the
     /// next [`renew`](Self::renew) finds that out.
     pub(super) fn widen(&mut self) {
+        // Looked at first: a try would be in the way of those who have some.
+        if !self.files.iter().all(|file| has_none(&file.file)) {
+            return;
+        }
         let mut outcomes = self.files.iter().map(|file| try_lock_all(&file.file));
         let all = outcomes.all(|outcome| matches!(outcome, Outcome::Locked));
         self.alone = true;
-        if all && self.are_in_place(self.files.len()) {
+        if all && self.are_in_place() {
             self.proven = true;
             self.files.iter_mut().for_each(|file| file.absent.clear());
         } else {
@@ -163,8 +165,8 @@ impl Bytes {
         self.held.is_empty()
     }
 
-    fn lock(&mut self, place: Place, count: usize) -> Result<Answer, StoreError> {
-        for (index, file) in self.files.iter().take(count).enumerate() {
+    fn lock(&mut self, place: Place) -> Result<Answer, StoreError> {
+        for (index, file) in self.files.iter().enumerate() {
             let answer = match place.try_lock(&file.file) {
                 Outcome::Locked => continue,
                 Outcome::Taken => {
@@ -197,9 +199,9 @@ impl Bytes {
         }
     }
 
-    /// Whether newcomers open these very files, the first so many.
-    fn are_in_place(&self, count: usize) -> bool {
-        let mut named = NAMES.iter().zip(&self.files).take(count);
+    /// Whether newcomers open these very files.
+    fn are_in_place(&self) -> bool {
+        let mut named = NAMES.iter().zip(&self.files);
         named.all(|(name, file)| {
             let found = rustix::fs::statat(&self.folder, *name, AtFlags::SYMLINK_NOFOLLOW);
             found.is_ok_and(|found| file.is(&found))
@@ -212,8 +214,8 @@ struct Guarded {
     path: PathBuf,
     file: File,
     stat: Stat,
-    /// What is held and is not locked here yet: it was taken in a hurry, or somebody tried for it at that moment, to find the
-    /// other file's byte taken. Tried again with each lease and commit.
+    /// What is held and is not locked here yet: somebody tried for it at that moment, to find the other file's byte taken.
+    /// Tried again with each lease and commit.
     absent: Vec<Place>,
 }
 

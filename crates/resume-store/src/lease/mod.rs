@@ -86,11 +86,14 @@ impl Leases {
     /// Takes the lease of `fingerprint`, if that is a matter of a moment. Its holder has a name with the next
     /// [`renew`](Self::renew), together with others.
     pub(crate) fn take_soon_named(&self, fingerprint: &Fingerprint) -> Option<Lease> {
-        if self.0.files_only.load(Ordering::Relaxed) {
-            return None;
+        let mut inner = self.lock();
+        let Inner { bytes, names } = &mut *inner;
+        let place = Place::of(fingerprint);
+        if bytes.as_mut().is_some_and(|it| it.take_at_once(place)) {
+            names.note_later(fingerprint);
+            return Some(self.byte_lease(fingerprint));
         }
-        let answer = self.take_byte(fingerprint, true).ok()?;
-        matches!(answer, Answer::Held).then(|| self.byte_lease(fingerprint))
+        None
     }
 
     /// Takes the lease of `fingerprint`, or says who has it.
@@ -99,13 +102,14 @@ impl Leases {
         if self.0.files_only.load(Ordering::Relaxed) {
             return file::take(state, fingerprint);
         }
-        let mut answer = self.take_byte(fingerprint, false)?;
+        let mut answer = self.take_byte(fingerprint)?;
         if matches!(answer, Answer::Taken) && !self.holds(fingerprint) {
             let holder = self.name(fingerprint);
             if holder == Holder::default() {
-                // Whoever has the database open may have all leases, and lets go of this one with the gate.
-                drop(Entry::wait(state)?);
-                answer = self.take_byte(fingerprint, false)?;
+                // Whoever has the database open may have all leases, and lets go of this one with the gate. It is ours until
+                // that is tried: else the same might come again.
+                let _entry = Entry::wait(state)?;
+                answer = self.take_byte(fingerprint)?;
             }
         }
         match answer {
@@ -156,20 +160,16 @@ impl Leases {
         Lease::new(*fingerprint, lease)
     }
 
-    fn take_byte(&self, fingerprint: &Fingerprint, hurry: bool) -> Result<Answer, StoreError> {
+    fn take_byte(&self, fingerprint: &Fingerprint) -> Result<Answer, StoreError> {
         let mut inner = self.lock();
         let Inner { bytes, names } = &mut *inner;
         let bytes = match bytes {
             Some(bytes) => bytes,
             None => bytes.insert(Bytes::open(&self.0.state)?),
         };
-        let answer = bytes.take(Place::of(fingerprint), hurry)?;
+        let answer = bytes.take(Place::of(fingerprint))?;
         if matches!(answer, Answer::Held) {
-            if hurry {
-                names.note_later(fingerprint);
-            } else {
-                names.note(fingerprint);
-            }
+            names.note(fingerprint);
         }
         Ok(answer)
     }
