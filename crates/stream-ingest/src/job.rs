@@ -25,6 +25,8 @@ pub struct Job {
     pub source: Option<Arc<dyn Source>>,
     /// What it is known as from run to run. Default: its canonical path.
     pub key: Option<String>,
+    /// The file without any links, if that is known. Default: it is found out.
+    pub canonical: Option<PathBuf>,
     /// What is told about it.
     pub settings: Arc<VideoSettings>,
     /// What to do about a remembered upload. Default: continue.
@@ -44,6 +46,7 @@ impl Job {
             path: path.into(),
             source: None,
             key: None,
+            canonical: None,
             settings: Arc::default(),
             resume: Resume::Continue,
             follow_links: true,
@@ -64,6 +67,12 @@ impl Job {
     #[must_use]
     pub fn with_key(self, key: Option<String>) -> Self {
         Self { key, ..self }
+    }
+
+    /// Sets [`canonical`](Self::canonical).
+    #[must_use]
+    pub fn with_canonical(self, canonical: Option<PathBuf>) -> Self {
+        Self { canonical, ..self }
     }
 
     /// Sets [`settings`](Self::settings).
@@ -96,12 +105,13 @@ impl Job {
     /// What the source is called in events and in the store.
     #[must_use]
     pub fn source_key(&self) -> String {
-        let canonical = || {
-            self.path
-                .canonicalize()
-                .unwrap_or_else(|_| self.path.clone())
-        };
-        self.key.clone().unwrap_or_else(|| path_key(&canonical()))
+        if let Some(key) = &self.key {
+            return key.clone();
+        }
+        match &self.canonical {
+            Some(canonical) => path_key(canonical),
+            None => path_key(self.path.canonicalize().as_ref().unwrap_or(&self.path)),
+        }
     }
 }
 

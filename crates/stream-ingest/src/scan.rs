@@ -1,6 +1,6 @@
 //! Which files of a folder are meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -122,6 +122,8 @@ pub struct FoundFile {
     pub bytes: u64,
     /// It was found in a folder, so it must not be a symbolic link: not when it was found, and not when it is opened.
     pub in_folder: bool,
+    /// Where it is without any links, if that is known.
+    pub canonical: Option<PathBuf>,
 }
 
 /// What was found.
@@ -168,23 +170,45 @@ pub fn find_and_tell(named: &[PathBuf], selection: &Selection, on_first: impl Fn
                     path: path.clone(),
                     bytes: metadata.len(),
                     in_folder: false,
+                    canonical: None,
                 };
                 taken(&mut found, file);
             }
             Err(error) => found.errors.push((path.clone(), error)),
         }
     }
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
+    let mut folders = Folders::default();
     let files = std::mem::take(&mut found.files);
-    for file in files {
-        let canonical = file.path.canonicalize();
-        if seen.insert(canonical.unwrap_or_else(|_| file.path.clone())) {
+    for mut file in files {
+        file.canonical = folders.canonical(&file);
+        if seen.insert(file.canonical.as_ref().unwrap_or(&file.path).clone()) {
             found.files.push(file);
         } else {
             found.leave_out(LeftOut::Repeated);
         }
     }
     found
+}
+
+/// The folder that was asked for last, and what it is without links: those who share one come one after the other.
+#[derive(Default)]
+struct Folders(Option<(PathBuf, PathBuf)>);
+
+impl Folders {
+    fn canonical(&mut self, file: &FoundFile) -> Option<PathBuf> {
+        // What was found in a folder is no link itself.
+        let (true, Some(folder), Some(name)) =
+            (file.in_folder, file.path.parent(), file.path.file_name())
+        else {
+            return file.path.canonicalize().ok();
+        };
+        if self.0.as_ref().is_none_or(|(last, _)| last != folder) {
+            let canonical = folder.canonicalize().ok()?;
+            self.0 = Some((folder.to_owned(), canonical));
+        }
+        self.0.as_ref().map(|(_, canonical)| canonical.join(name))
+    }
 }
 
 fn search(
@@ -221,6 +245,7 @@ fn search(
                         path: entry.into_path(),
                         bytes,
                         in_folder: true,
+                        canonical: None,
                     };
                     taken(found, file);
                 }
@@ -318,6 +343,23 @@ mod tests {
         assert_eq!(names(&found, dir.path()), ["day1/a.wav"]);
         selection.min_bytes = 1_000;
         assert!(find(&[dir.path().to_owned()], &selection).files.is_empty());
+    }
+
+    #[test]
+    fn every_file_is_known_by_the_place_where_it_really_is() {
+        let dir = folder(&["shoot/a.mp4", "shoot/b.mp4", "shoot/below/c.mp4", "d.mp4"]);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path().join("shoot"), &link).unwrap();
+        let alias = dir.path().join("alias.mp4");
+        std::os::unix::fs::symlink(dir.path().join("d.mp4"), &alias).unwrap();
+        let found = find(&[link, alias], &Selection::default());
+        let real = dir.path().canonicalize().unwrap();
+        let expected = ["shoot/a.mp4", "shoot/b.mp4", "shoot/below/c.mp4", "d.mp4"];
+        let canonical: Vec<_> = found.files.iter().map(|it| it.canonical.clone()).collect();
+        assert_eq!(canonical, expected.map(|name| Some(real.join(name))));
+        for file in &found.files {
+            assert_eq!(file.canonical, file.path.canonicalize().ok());
+        }
     }
 
     #[test]

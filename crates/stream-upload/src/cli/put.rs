@@ -153,8 +153,10 @@ async fn put(plan: PutPlan, found: Option<Found>, console: &Console) -> Result<C
         let renderer = Arc::clone(&renderer);
         tokio::spawn(bandwidth.keep(uploader.clone(), reread, renderer))
     });
-    let job = |file: &FoundFile| Job::new(&file.path).with_follow_links(!file.in_folder);
-    let job = |file: &FoundFile| (file.bytes, job(file));
+    let job = |file: &FoundFile| {
+        let job = Job::new(&file.path).with_canonical(file.canonical.clone());
+        (file.bytes, job.with_follow_links(!file.in_folder))
+    };
     let mut jobs: Vec<(u64, Job)> = found.files.iter().map(job).collect();
     if let Some(stdin) = plan.stdin {
         let source =
