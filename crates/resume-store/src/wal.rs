@@ -65,12 +65,13 @@ impl Content {
         slots.sort_by_key(|(_, mark)| mark.age());
         let newest = slots.last().map(|(_, mark)| *mark).unwrap_or_default();
         while let Some((slot, mark)) = slots.pop() {
-            let known = std::mem::take(&mut left);
-            let known = if known.mark.is_begin_of(&mark) {
-                known
+            let mut known = std::mem::take(&mut left);
+            if known.mark.end > 0 && known.mark.is_begin_of(&mark) {
+                // What is wrong with it may be that it is not what was left.
+                slots.push((slot, mark));
             } else {
-                Left::default()
-            };
+                known = Left::default();
+            }
             let source = from(FRAMES.saturating_add(known.mark.end))?;
             if let Some(recent) = frames(source, known, &mark)? {
                 return Ok(Self {
