@@ -7,7 +7,7 @@
 //! to one [`Fingerprint`] and is held while a process drives that upload; the operating system
 //! frees it when the process dies. The *gate* belongs to the whole store and is held while sled is
 //! open, since sled tolerates one process at a time: its holder closes sled within 50 ms once
-//! somebody else waits. Order: lease, then gate; the gate is never held across anything else.
+//! somebody else waits. Order: lease, then gate; the gate is held across nothing that waits.
 //!
 //! A [`Record`] is a hint where to ask, never the truth about an upload: losing one costs an upload
 //! begun anew, so a loss must be noticed ([`StoreNotice`]) but need not stop anything. A [`Trail`]
@@ -29,7 +29,8 @@
 //!   VERSION                    written by whoever passed the gate, when new or migrated
 //!   gate.lock                  locked while sled is open
 //!   queue.lock                 locked shared by those who wait for the gate
-//!   guard.lock                 a byte of it locked with the gate, and one with each lease
+//!   guard.lock                 a byte of it locked with the gate, and one with each lease; all that
+//!                              there can be by whoever has sled open, if nobody else has any
 //!   records.sled/              sled's; only behind the gate
 //!   records.sled.new/, .old/   a rewrite under way; finished or undone by the next one behind the gate
 //!   records.sled.damaged-MS/   set aside at that time; read by nobody, removed by `prune`

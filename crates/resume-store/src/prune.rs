@@ -125,7 +125,8 @@ pub(crate) fn prune(
     pruning.leases()?;
     pruning.damaged();
     if !options.dry_run {
-        store.tidy()?;
+        // What is outdated goes the next time: what was removed is told in any case.
+        store.tidy().ok();
     }
     let mut report = pruning.report;
     report.busy = pruning.busy.into_iter().collect();

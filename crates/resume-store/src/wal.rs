@@ -195,9 +195,11 @@ impl Log {
         place: &Place,
     ) -> Result<Sealed, Trouble> {
         let mut bytes = vec![0; place.length as usize];
-        self.file
-            .read_exact_at(&mut bytes, FRAMES + place.at)
-            .map_err(StoreError::io(&self.path))?;
+        match self.file.read_exact_at(&mut bytes, FRAMES + place.at) {
+            // Somebody cut the file.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(spoiled()),
+            other => other.map_err(StoreError::io(&self.path))?,
+        }
         match Sealed::read(&bytes) {
             Some((frame, _)) if frame.fingerprint == *fingerprint => Ok(frame),
             _ => Err(spoiled()),

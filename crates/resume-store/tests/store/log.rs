@@ -255,6 +255,33 @@ fn a_log_that_others_went_on_with_is_read_from_where_it_was_left() {
 }
 
 #[test]
+fn a_log_that_was_cut_or_spoiled_behind_its_reader_is_told_and_begun_anew() {
+    for spoil in [
+        (|log| {
+            File::options()
+                .write(true)
+                .open(log)?
+                .set_len(FRAMES as u64 + 10)
+        }) as fn(&Path) -> std::io::Result<()>,
+        |log| {
+            let log = File::options().write(true).open(log)?;
+            log.write_all_at(&[0; 200], FRAMES as u64)
+        },
+    ] {
+        let root = TempDir::new().expect("a folder");
+        let store = SledStore::open(root.path().join("state")).expect("a store");
+        (0..5).for_each(|n| put(&store, n));
+        store.close();
+        // What this process left of it is not read again, until a record is asked for.
+        spoil(&log_file(store.folder())).expect("damage");
+        let found = store.list(Filter::all()).expect("a store begun anew");
+        let told = store.take_notices();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(found.len() as u64 + told[0].lost(), 5, "{told:?}");
+    }
+}
+
+#[test]
 fn clearing_up_leaves_no_url_of_a_removed_upload_in_the_log() {
     let root = TempDir::new().expect("a folder");
     let store = SledStore::open(root.path().join("state")).expect("a store");
