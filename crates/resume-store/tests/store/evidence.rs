@@ -80,11 +80,13 @@ fn a_file_in_memory_is_looked_at_at_once_and_with_the_same_outcome() {
 }
 
 #[test]
-fn samples_of_an_older_version_leave_it_to_the_bytes_to_prove_the_file() {
+fn samples_of_an_older_version_leave_it_to_the_stamps_and_then_to_the_bytes() {
     let folder = TempDir::new().expect("a folder");
     let now = of(&file(&folder, 1_000_000));
     let mut older = now.clone();
     older.samples = [7; 32];
+    assert_eq!(older.compare(&now), Resemblance::Same);
+    older.ctime_ns -= 1;
     assert_eq!(older.compare(&now), Resemblance::Moved);
     older.length += 1;
     assert_eq!(older.compare(&now), Resemblance::Changed);
