@@ -238,3 +238,27 @@ impl Inner {
 pub(crate) const CROWD: usize = 3;
 /// So long after many waited there may be many again.
 const CROWDS_LAST: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_is_written_at_once_only_where_nobody_else_is_under_way() {
+        let outbox = Arc::new(Outbox::default());
+        let upload = Fingerprint::new("https://tus.example/files", "a");
+        let end = || outbox.put(upload, None, None, Haste::Aside);
+        let (ending, other) = (outbox.visit(), outbox.visit());
+        ending.leave();
+        assert_eq!(end(), Some(Haste::Aside));
+        assert_eq!(end(), None, "the thread is on its way");
+        drop(other);
+        assert_eq!(end(), Some(Haste::Now));
+        // Whoever has left is not counted a second time when it is gone.
+        let next = outbox.visit();
+        drop(ending);
+        outbox.take();
+        assert_eq!(end(), Some(Haste::Aside));
+        drop(next);
+    }
+}
