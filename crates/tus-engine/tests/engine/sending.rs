@@ -2,13 +2,16 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http_transport::{Loss, LossPlan, LossyTransport};
+use bytes::Bytes;
+use http_transport::{BoxFuture, Loss, LossPlan, LossyTransport};
+use resume_store::Evidence;
 use test_support::NullSink;
 use tus_engine::{
-    Creation, Event, NewUpload, ReaderSource, RetryPolicy, UploadError, UploadUrl, UploaderOptions,
+    Buffer, Creation, Event, Look, NewUpload, ReaderSource, RetryPolicy, Source, UploadError,
+    UploadLength, UploadUrl, UploaderOptions,
 };
 
 use crate::support::{Gate, Heard, MIB, bytes, new, transport, uploader};
@@ -122,6 +125,51 @@ async fn a_source_that_changes_on_the_way_is_never_finished() {
         sink.uploads()[0].offset < 2 * MIB as u64,
         "the last byte must not arrive"
     );
+}
+
+/// A short source that is edited while it is read, and set back before it is looked at again.
+#[derive(Default)]
+struct SetBack(AtomicUsize);
+
+impl SetBack {
+    const LENGTH: usize = 100_000;
+}
+
+impl Source for SetBack {
+    fn length(&self) -> UploadLength {
+        (Self::LENGTH as u64).into()
+    }
+
+    fn read_at(&self, offset: u64, _: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {
+        let is_edited = self.0.fetch_add(1, Ordering::SeqCst) == 0;
+        let left = Self::LENGTH - offset as usize;
+        Box::pin(async move { Ok(vec![u8::from(is_edited); left].into()) })
+    }
+
+    fn evidence(&self) -> io::Result<Option<Evidence>> {
+        Ok(Some(Evidence::of_remote(Self::LENGTH as u64, "the same")))
+    }
+
+    fn look(&self) -> io::Result<Look> {
+        let was_read = self.0.load(Ordering::SeqCst) > 0;
+        Ok(Look {
+            changed: (i64::from(was_read), 0),
+            ..Look::default()
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_short_source_that_is_edited_and_set_back_on_the_way_is_found_out_without_a_store() {
+    let sink = NullSink::start().unwrap();
+    let uploader = uploader(transport()).build().unwrap();
+    let source = Arc::new(SetBack::default());
+    let result = uploader.upload(source, new(&sink)).join().await;
+    assert!(
+        matches!(result, Err(UploadError::SourceChanged)),
+        "{result:?}"
+    );
+    assert!(sink.uploads()[0].offset < SetBack::LENGTH as u64);
 }
 
 #[tokio::test]
