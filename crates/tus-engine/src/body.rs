@@ -23,7 +23,10 @@ use crate::source::{Look, Source};
 /// one that even a very slow link takes within the stall timeout.
 const MIN_PIECE_BYTES: usize = 16 * 1024;
 
-/// The body of one PATCH: reads ahead by one pooled buffer, tells its exact length, and counts what leaves.
+/// The body of one PATCH: tells its exact length and counts what leaves.
+///
+/// What the page cache has is read when it is wanted, into the one buffer that the processor's cache still has; a disk that
+/// has to be waited for is read ahead by one buffer.
 pub(crate) struct ChunkBody {
     source: Arc<dyn Source>,
     pool: Arc<BufferPool>,
@@ -36,6 +39,8 @@ pub(crate) struct ChunkBody {
     /// What the source has to look like when the last piece leaves.
     look: Look,
     reading: Option<BoxFuture<'static, io::Result<Bytes>>>,
+    /// The last read had to be waited for.
+    is_slow: bool,
     /// What was read and not handed out yet.
     ready: Bytes,
     started: Option<Instant>,
@@ -67,6 +72,7 @@ impl ChunkBody {
             end: chunk.end(),
             look: Look::default(),
             reading: None,
+            is_slow: false,
             ready: Bytes::new(),
             started: None,
             sent: 0,
@@ -109,53 +115,88 @@ impl ChunkBody {
         }
     }
 
-    /// Gets the next buffer under way, so that it is read while the last one is sent.
-    fn read_ahead(&mut self) {
-        if self.reading.is_some() || self.read_from >= self.end {
-            return;
+    /// Where the next read begins: with a block, if blocks are traced.
+    fn begin(&self) -> u64 {
+        let traced = self.tracer.is_some();
+        if traced {
+            Tracer::begin_at(self.read_from)
+        } else {
+            self.read_from
         }
-        let (source, pool, offset) = (
-            Arc::clone(&self.source),
-            Arc::clone(&self.pool),
+    }
+
+    /// The next buffer, if it can be had without waiting, and without a future made for it.
+    fn read_at_once(&self) -> io::Result<Option<Bytes>> {
+        // Whoever digests the whole source may have to be waited for.
+        if self.reads.is_some() {
+            return Ok(None);
+        }
+        let Some(mut buffer) = self.pool.try_take() else {
+            return Ok(None);
+        };
+        let begin = self.begin();
+        let Some(read) = self.source.read_at_once(begin, &mut buffer) else {
+            return Ok(None);
+        };
+        trace(
+            self.tracer.as_deref(),
+            begin,
             self.read_from,
-        );
+            buffer.freeze(read),
+        )
+        .map(Some)
+    }
+
+    /// The next buffer, in a future of its own.
+    fn read(&self) -> BoxFuture<'static, io::Result<Bytes>> {
+        let (source, pool) = (Arc::clone(&self.source), Arc::clone(&self.pool));
         let (tracer, reads) = (self.tracer.clone(), self.reads.clone());
-        self.reading = Some(Box::pin(async move {
+        let (begin, offset) = (self.begin(), self.read_from);
+        Box::pin(async move {
             let buffer = pool.take().await;
-            let begin = tracer.as_ref().map_or(offset, |_| Tracer::begin_at(offset));
-            let mut bytes = source.read_at(begin, buffer).await?;
+            let bytes = source.read_at(begin, buffer).await?;
             if let Some(reads) = reads {
                 reads.leave(begin, &bytes).await;
             }
-            let Some(tracer) = tracer else {
-                return Ok(bytes);
-            };
-            tracer.read(begin, &bytes)?;
-            let before = usize::try_from(offset - begin).unwrap_or(usize::MAX);
-            bytes.advance(before.min(bytes.len()));
-            Ok(bytes)
-        }));
+            trace(tracer.as_deref(), begin, offset, bytes)
+        })
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        self.read_ahead();
-        let Some(reading) = &mut self.reading else {
+        if self.read_from >= self.end {
             return Poll::Ready(Ok(Bytes::new()));
+        }
+        if self.reading.is_none()
+            && !self.is_slow
+            && let Some(bytes) = self.read_at_once()?
+        {
+            return Poll::Ready(self.take(bytes));
+        }
+        let is_new = self.reading.is_none();
+        let mut reading = self.reading.take().unwrap_or_else(|| self.read());
+        let Poll::Ready(bytes) = reading.as_mut().poll(cx) else {
+            self.is_slow = true;
+            self.reading = Some(reading);
+            return Poll::Pending;
         };
-        let mut bytes = ready!(reading.as_mut().poll(cx))?;
-        self.reading = None;
+        self.is_slow = !is_new;
+        Poll::Ready(self.take(bytes?))
+    }
+
+    /// Takes what was read, as much of it as belongs to the chunk.
+    fn take(&mut self, mut bytes: Bytes) -> io::Result<Bytes> {
         if bytes.is_empty() {
             let kind = io::ErrorKind::UnexpectedEof;
-            return Poll::Ready(Err(io::Error::new(
+            return Err(io::Error::new(
                 kind,
                 "the source ends before its announced length",
-            )));
+            ));
         }
         // A source in memory hands out more than was asked for.
         let wanted = usize::try_from(self.end - self.read_from).unwrap_or(usize::MAX);
         bytes.truncate(wanted);
         self.read_from += bytes.len() as u64;
-        Poll::Ready(Ok(bytes))
+        Ok(bytes)
     }
 
     /// About what leaves in a quarter of a second, so that progress and stalls show on a slow link; a whole buffer on any
@@ -209,7 +250,7 @@ impl Body for ChunkBody {
         this.remaining -= len;
         this.sent += len;
         (this.on_sent)(len);
-        if this.ready.is_empty() {
+        if this.ready.is_empty() && this.is_slow {
             // A first poll starts the read; its waker is this task's, which is polled again for the next piece anyway.
             if let Poll::Ready(bytes) = this.poll_read(cx)
                 && this.remaining > 0
@@ -232,12 +273,23 @@ impl Body for ChunkBody {
     }
 }
 
+/// Has what was read from `begin` on traced, and hands out what lies at `offset` and behind.
+fn trace(tracer: Option<&Tracer>, begin: u64, offset: u64, mut bytes: Bytes) -> io::Result<Bytes> {
+    if let Some(tracer) = tracer {
+        tracer.read(begin, &bytes)?;
+    }
+    let before = usize::try_from(offset - begin).unwrap_or(usize::MAX);
+    bytes.advance(before.min(bytes.len()));
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use super::*;
+    use crate::buffer::Buffer;
     use crate::source::BytesSource;
 
     #[tokio::test]
@@ -279,5 +331,55 @@ mod tests {
             }
         }
         assert_eq!(error.unwrap().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// Zeros, at once or not.
+    struct Zeros {
+        at_once: bool,
+        reads: AtomicU64,
+    }
+
+    impl Source for Zeros {
+        fn length(&self) -> tus_core::UploadLength {
+            tus_core::UploadLength::Known(4 * BUFFER_BYTES as u64)
+        }
+
+        fn read_at(&self, _: u64, buffer: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {
+            Box::pin(async move {
+                self.reads.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                Ok(buffer.freeze(BUFFER_BYTES))
+            })
+        }
+
+        fn read_at_once(&self, _: u64, _: &mut Buffer) -> Option<usize> {
+            let read = self.at_once.then_some(BUFFER_BYTES)?;
+            self.reads.fetch_add(1, Ordering::Relaxed);
+            Some(read)
+        }
+    }
+
+    /// How often such a source was read when the first of three buffers leaves.
+    async fn reads_at_first_frame(at_once: bool) -> u64 {
+        let source = Arc::new(Zeros {
+            at_once,
+            reads: AtomicU64::new(0),
+        });
+        let pool = BufferPool::new(2 * BUFFER_BYTES);
+        let chunk = Chunk {
+            start: 0,
+            len: 3 * BUFFER_BYTES as u64,
+        };
+        let mut body = ChunkBody::new(Arc::clone(&source) as Arc<dyn Source>, pool, chunk, |_| {});
+        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        let first = frame.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(first.len(), BUFFER_BYTES);
+        source.reads.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn only_a_source_that_has_to_be_waited_for_is_read_ahead() {
+        assert_eq!(reads_at_first_frame(true).await, 1);
+        assert_eq!(reads_at_first_frame(false).await, 2);
     }
 }

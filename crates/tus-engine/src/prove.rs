@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use resume_store::{BLOCK_BYTES, BlockDigest, Trail};
+use smallvec::SmallVec;
 
 use crate::buffer::{BUFFER_BYTES, BufferPool};
 use crate::source::Source;
@@ -18,6 +19,9 @@ const _: () = assert!(
     (BUFFER_BYTES as u64 / 2).is_multiple_of(BLOCK_BYTES),
     "a read that begins with a block ends with one"
 );
+
+/// Of the blocks of one buffer, without an allocation.
+type Digests = SmallVec<[BlockDigest; BUFFER_BYTES / BLOCK_BYTES as usize]>;
 
 /// Follows the reads of one source, from run to run.
 #[derive(Debug)]
@@ -54,7 +58,7 @@ impl Tracer {
     pub(crate) fn read(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let first = offset / BLOCK_BYTES;
         let block_bytes = usize::try_from(BLOCK_BYTES).unwrap_or(usize::MAX);
-        let (mut new_first, mut new) = (first, Vec::new());
+        let (mut new_first, mut new) = (first, Digests::new());
         for (number, block) in (first..).zip(bytes.chunks(block_bytes)) {
             let end = number * BLOCK_BYTES + block.len() as u64;
             if block.len() < block_bytes && end != self.length {
@@ -70,7 +74,7 @@ impl Tracer {
                 }
                 // What is known stands before what is new, but for what was forgotten in between.
                 self.trail.note(new_first, &new);
-                (new_first, new) = (number + 1, Vec::new());
+                (new_first, new) = (number + 1, Digests::new());
             } else {
                 new.push(digest);
             }

@@ -29,6 +29,13 @@ pub trait Source: Send + Sync + 'static {
     /// What the reading brings. Nothing is read again by itself.
     fn read_at(&self, offset: u64, buffer: Buffer) -> BoxFuture<'_, io::Result<Bytes>>;
 
+    /// The same, if it can be had at once: how many bytes of the buffer were filled. `None` where [`read_at`](Self::read_at)
+    /// has to be asked, as always unless a source says otherwise.
+    fn read_at_once(&self, offset: u64, buffer: &mut Buffer) -> Option<usize> {
+        let _ = (offset, buffer);
+        None
+    }
+
     /// What proves later that the bytes are still the same; `None` where nothing can.
     ///
     /// # Errors
@@ -193,9 +200,31 @@ impl FileSource {
             try_cached: AtomicBool::new(true),
         })
     }
+}
 
-    /// Reads what is in memory already: `None` when the disk would have to be asked.
-    fn read_cached(&self, offset: u64, buffer: &mut Buffer) -> Option<usize> {
+impl Source for FileSource {
+    fn length(&self) -> UploadLength {
+        UploadLength::Known(self.opened.length)
+    }
+
+    fn read_at(&self, offset: u64, mut buffer: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {
+        Box::pin(async move {
+            if let Some(read) = self.read_at_once(offset, &mut buffer) {
+                return Ok(buffer.freeze(read));
+            }
+            let file = Arc::clone(&self.file);
+            let read = move || {
+                let read = read_full_at(&file, buffer.space(), offset)?;
+                Ok(buffer.freeze(read))
+            };
+            tokio::task::spawn_blocking(read)
+                .await
+                .map_err(io::Error::other)?
+        })
+    }
+
+    /// What is in memory already: `None` when the disk would have to be asked.
+    fn read_at_once(&self, offset: u64, buffer: &mut Buffer) -> Option<usize> {
         if !self.try_cached.load(Ordering::Relaxed) {
             return None;
         }
@@ -214,28 +243,6 @@ impl FileSource {
                 None
             }
         }
-    }
-}
-
-impl Source for FileSource {
-    fn length(&self) -> UploadLength {
-        UploadLength::Known(self.opened.length)
-    }
-
-    fn read_at(&self, offset: u64, mut buffer: Buffer) -> BoxFuture<'_, io::Result<Bytes>> {
-        Box::pin(async move {
-            if let Some(read) = self.read_cached(offset, &mut buffer) {
-                return Ok(buffer.freeze(read));
-            }
-            let file = Arc::clone(&self.file);
-            let read = move || {
-                let read = read_full_at(&file, buffer.space(), offset)?;
-                Ok(buffer.freeze(read))
-            };
-            tokio::task::spawn_blocking(read)
-                .await
-                .map_err(io::Error::other)?
-        })
     }
 
     fn evidence(&self) -> io::Result<Option<Evidence>> {

@@ -32,6 +32,12 @@ impl Source for PartSource {
         })
     }
 
+    fn read_at_once(&self, offset: u64, buffer: &mut Buffer) -> Option<usize> {
+        let left = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let read = self.whole.read_at_once(self.start + offset, buffer)?;
+        Some(read.min(left))
+    }
+
     fn evidence(&self) -> io::Result<Option<Evidence>> {
         self.whole.evidence()
     }
