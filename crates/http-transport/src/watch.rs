@@ -159,6 +159,8 @@ pub(crate) struct Outgoing {
     remaining: Option<u64>,
     /// The reactor had its turn since the last frame.
     yielded: bool,
+    /// Bytes that left since its last turn.
+    unwatched: u64,
     progress: Arc<Progress>,
 }
 
@@ -173,6 +175,7 @@ impl Outgoing {
             body: Mutex::new(body),
             frame: Bytes::new(),
             yielded: false,
+            unwatched: 0,
             progress,
         }
     }
@@ -193,6 +196,7 @@ impl Outgoing {
             None => {}
         }
         self.yielded = false;
+        self.unwatched += len;
         self.progress.sent.fetch_add(len, Ordering::Relaxed);
         self.progress.note(match self.remaining {
             Some(0) => ENDED,
@@ -216,8 +220,11 @@ impl HttpBody for Outgoing {
         }
         // Before each frame the reactor gets a turn (1 µs or so): hyper then sees an early refusal
         // before it runs into the reset that follows it. Without this the refusal was lost in 80 %
-        // of tries against a server that answers and closes at once, with it in 4 %.
-        if !std::mem::replace(&mut this.yielded, true) {
+        // of tries against a server that answers and closes at once, with it in 4 %. Most refusals
+        // come at the start; later a turn for every other large frame is enough.
+        let due = this.unwatched >= TURN_BYTES || this.progress.bytes_sent() < TURN_BYTES;
+        if due && !std::mem::replace(&mut this.yielded, true) {
+            this.unwatched = 0;
             let turn = std::pin::pin!(tokio::task::yield_now());
             if turn.poll(cx).is_pending() {
                 return Poll::Pending;
@@ -350,7 +357,9 @@ impl Drop for Incoming {
 }
 
 /// Frames above this are cut (without a copy), so that each one taken is a timely sign of life.
-const LARGEST_FRAME: usize = 256 * 1024;
+const LARGEST_FRAME: usize = 512 * 1024;
+/// Once as much has left, the reactor has a turn only whenever as much has left again.
+const TURN_BYTES: u64 = 1024 * 1024;
 /// Default maximum of a Linux send buffer and hyper's own write buffer.
 const BUFFERED_BELOW: u64 = 4 * 1024 * 1024 + 400 * 1024;
 /// A timer that fires this much late was not run on time.
