@@ -267,8 +267,11 @@ impl Landing {
 /// only where files are very small, or where the disk of the state is very slow: then it holds the rest up.
 const WITH_ENDS: usize = 6;
 
-/// Opens a file on a thread that may block.
+/// Opens a file: on a thread that may block, unless the system has in memory what that takes.
 async fn open(job: &Job) -> io::Result<Arc<dyn Source>> {
+    if let Some(source) = FileSource::open_at_once(&job.path, job.follow_links) {
+        return Ok(Arc::new(source));
+    }
     let (path, follow) = (job.path.clone(), job.follow_links);
     let open = move || match follow {
         true => FileSource::open(&path),

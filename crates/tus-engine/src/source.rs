@@ -1,6 +1,6 @@
 //! [`Source`]: where the bytes come from.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use http_transport::BoxFuture;
 use resume_store::{Evidence, Resemblance};
-use rustix::fs::OFlags;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 use tus_core::UploadLength;
 
@@ -132,12 +132,7 @@ impl Look {
     /// # Errors
     /// When its metadata cannot be read.
     pub fn of(file: &File) -> io::Result<Self> {
-        let metadata = file.metadata()?;
-        Ok(Self {
-            length: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
+        Ok(Self::from(&file.metadata()?))
     }
 
     /// What `now` says about the bytes: [`Resemblance::Moved`] where only comparing them can tell.
@@ -149,6 +144,16 @@ impl Look {
             Resemblance::Moved
         } else {
             Resemblance::Changed
+        }
+    }
+}
+
+impl From<&Metadata> for Look {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }
@@ -176,6 +181,21 @@ impl FileSource {
         }
     }
 
+    /// As one of these, where the system has in memory what it takes: `None` where [`open`](Self::open) or
+    /// [`open_no_follow`](Self::open_no_follow) may have to wait for a disk, and for all that they would refuse.
+    #[must_use]
+    pub fn open_at_once(path: &Path, follow: bool) -> Option<Self> {
+        let follow = if follow {
+            OFlags::empty()
+        } else {
+            OFlags::NOFOLLOW
+        };
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | follow;
+        let cached = ResolveFlags::CACHED;
+        let file = rustix::fs::openat2(CWD, path, flags, Mode::empty(), cached).ok()?;
+        Self::new(file.into()).ok()
+    }
+
     fn open_with(path: &Path, flags: OFlags) -> io::Result<Self> {
         // Without NONBLOCK, opening a FIFO would wait for its writer.
         let flags = i32::try_from((flags | OFlags::NONBLOCK).bits()).unwrap_or(0);
@@ -187,13 +207,14 @@ impl FileSource {
     /// # Errors
     /// [`io::ErrorKind::InvalidInput`] for anything but a regular file.
     pub fn new(file: File) -> io::Result<Self> {
-        if !file.metadata()?.is_file() {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 "not a regular file",
             ));
         }
-        let opened = Look::of(&file)?;
+        let opened = Look::from(&metadata);
         Ok(Self {
             file: Arc::new(file),
             opened,
@@ -360,6 +381,9 @@ mod tests {
             FileSource::open(&fifo).unwrap_err().kind(),
             io::ErrorKind::InvalidInput
         );
+        for path in [dir.path(), &fifo, &dir.path().join("none")] {
+            assert!(FileSource::open_at_once(path, true).is_none());
+        }
     }
 
     #[test]
@@ -372,6 +396,20 @@ mod tests {
         assert!(FileSource::open_no_follow(&file).is_ok());
         let refused = FileSource::open_no_follow(&link).unwrap_err();
         assert_eq!(refused.to_string(), "it has become a symbolic link");
+        assert!(FileSource::open_at_once(&link, false).is_none());
+    }
+
+    #[test]
+    fn a_file_that_was_just_written_is_opened_at_once_where_the_system_can() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.mov");
+        std::fs::write(&file, "footage").unwrap();
+        // Linux before 5.12 cannot.
+        let cached = ResolveFlags::CACHED;
+        if rustix::fs::openat2(CWD, &file, OFlags::RDONLY, Mode::empty(), cached).is_ok() {
+            let source = FileSource::open_at_once(&file, false).unwrap();
+            assert_eq!(source.length(), UploadLength::Known(7));
+        }
     }
 
     #[tokio::test]
