@@ -1,5 +1,6 @@
 //! [`Evidence`]: whether the bytes behind a name are still the same.
 
+use std::cell::RefCell;
 use std::fs::{File, Metadata};
 use std::io::{self, IoSliceMut};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -66,18 +67,22 @@ impl Evidence {
         let mut digest = Hasher::new();
         digest.write(&length.to_be_bytes());
         let last = length.saturating_sub(SAMPLE);
-        let (mut sampled, mut space) = (0, [0; SAMPLE as usize]);
-        for start in [0, last / 2, last] {
-            // Samples of a short file overlap: no byte is read twice.
-            let start = start.max(sampled);
-            let end = length.min(start + SAMPLE).max(start);
-            let sample = &mut space[..usize::try_from(end - start).unwrap_or(0)];
-            if !sample.is_empty() {
-                read(sample, start)?;
-                digest.write(sample);
+        let mut sampled = 0;
+        SPACE.with_borrow_mut(|space| {
+            space.resize(SAMPLE as usize, 0);
+            for start in [0, last / 2, last] {
+                // Samples of a short file overlap: no byte is read twice.
+                let start = start.max(sampled);
+                let end = length.min(start + SAMPLE).max(start);
+                let sample = &mut space[..usize::try_from(end - start).unwrap_or(0)];
+                if !sample.is_empty() {
+                    read(sample, start)?;
+                    digest.write(sample);
+                }
+                sampled = end;
             }
-            sampled = end;
-        }
+            io::Result::Ok(())
+        })?;
         let mut samples = [0; 32];
         samples[..DIGEST].copy_from_slice(&digest.finish_128().to_be_bytes());
         let stamps = Stamps::of(&metadata);
@@ -164,7 +169,13 @@ impl Stamps {
     }
 }
 
-/// Small enough for the stack: of many small files, each would ask for memory and give it back.
+/// What is read at once.
 const SAMPLE: u64 = 64 * 1024;
+
+thread_local! {
+    /// Room for one sample, kept: for each of many small files it would have to be asked for and cleared.
+    static SPACE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Bytes of XXH3-128.
 const DIGEST: usize = 16;

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::Uri;
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// The longest `Location` that is accepted, in bytes.
 pub const MAX_URL_BYTES: usize = 8 * 1024;
@@ -16,7 +17,11 @@ pub const MAX_URL_BYTES: usize = 8 * 1024;
 /// `Debug` shows the origin only. [`expose`](Self::expose) hands the text to whoever stores or sends it. The query is part of
 /// the URL and is kept (Stream's `?tusv2=true`).
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct UploadUrl {
+pub struct UploadUrl(Arc<Forms>);
+
+/// Both forms in which it is needed; shared, for every request and every record holds it.
+#[derive(PartialEq, Eq, Hash)]
+struct Forms {
     url: Url,
     uri: Uri,
 }
@@ -42,11 +47,11 @@ impl UploadUrl {
     /// loopback address named by a public host.
     pub fn resolve(&self, location: &str) -> Result<Self, UrlError> {
         check_text(location)?;
-        let joined = Self::from_url(self.url.join(location).map_err(|_| UrlError::Malformed)?)?;
-        if self.url.scheme() == "https" && joined.url.scheme() == "http" {
+        let joined = Self::from_url(self.url().join(location).map_err(|_| UrlError::Malformed)?)?;
+        if self.url().scheme() == "https" && joined.url().scheme() == "http" {
             return Err(UrlError::Downgrade);
         }
-        if is_private(&joined.url) && !is_private(&self.url) {
+        if is_private(joined.url()) && !is_private(self.url()) {
             return Err(UrlError::Private);
         }
         Ok(joined)
@@ -65,37 +70,41 @@ impl UploadUrl {
         let mut plain = url;
         plain.set_fragment(None);
         let uri = Uri::from_str(plain.as_str()).map_err(|_| UrlError::Malformed)?;
-        Ok(Self { url: plain, uri })
+        Ok(Self(Arc::new(Forms { url: plain, uri })))
+    }
+
+    fn url(&self) -> &Url {
+        &self.0.url
     }
 
     /// The whole text, query included. A secret: for the store and the wire, never for people.
     #[must_use]
     pub fn expose(&self) -> &str {
-        self.url.as_str()
+        self.url().as_str()
     }
 
     /// The URL as a request target.
     #[must_use]
     pub fn uri(&self) -> &Uri {
-        &self.uri
+        &self.0.uri
     }
 
     /// Scheme, host and port: what may be shown.
     #[must_use]
-    pub fn origin(&self) -> String {
-        self.url.origin().ascii_serialization()
+    pub fn origin(&self) -> &str {
+        &self.url()[..Position::BeforePath]
     }
 
     /// The URL without its query: how an endpoint is named to people. Not for uploads, whose path is the secret.
     #[must_use]
-    pub fn endpoint_name(&self) -> String {
-        format!("{}{}", self.origin(), self.url.path())
+    pub fn endpoint_name(&self) -> &str {
+        &self.url()[..Position::AfterPath]
     }
 
     /// The last segment of the path: what servers use as the upload's id. As secret as the URL until the upload is finished.
     #[must_use]
     pub fn last_segment(&self) -> &str {
-        self.url
+        self.url()
             .path()
             .trim_end_matches('/')
             .rsplit('/')
@@ -109,16 +118,16 @@ impl UploadUrl {
     /// # Errors
     /// [`UrlError`] if the result is no URL, which two valid URLs do not bring about.
     pub fn at_origin_of(&self, other: &Self) -> Result<Self, UrlError> {
-        let mut url = other.url.clone();
-        url.set_path(self.url.path());
-        url.set_query(self.url.query());
+        let mut url = other.url().clone();
+        url.set_path(self.url().path());
+        url.set_query(self.url().query());
         Self::from_url(url)
     }
 
     /// Whether both have the same scheme, host and port.
     #[must_use]
     pub fn same_origin(&self, other: &Self) -> bool {
-        self.url.origin() == other.url.origin()
+        self.origin() == other.origin()
     }
 }
 
@@ -251,6 +260,21 @@ mod tests {
             old.at_origin_of(&new).unwrap().expose(),
             "http://127.0.0.1:2/files/a?x=1"
         );
+    }
+
+    #[test]
+    fn an_origin_leaves_out_the_port_that_its_scheme_has_anyway() {
+        for (url, origin) in [
+            ("https://Up.example.com:443/a?b", "https://up.example.com"),
+            ("http://[::1]:1080/files/", "http://[::1]:1080"),
+            ("http://bücher.example", "http://xn--bcher-kva.example"),
+        ] {
+            let url = UploadUrl::parse(url).unwrap();
+            assert_eq!(url.origin(), origin);
+            assert_eq!(url.origin(), url.url().origin().ascii_serialization());
+            let path = url.url().path();
+            assert_eq!(url.endpoint_name(), format!("{origin}{path}"));
+        }
     }
 
     #[test]

@@ -42,19 +42,22 @@ impl Capabilities {
 
     fn slot(&self, url: &UploadUrl) -> Slot {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry(url.endpoint_name()).or_default())
+        match slots.get(url.endpoint_name()) {
+            Some(slot) => Arc::clone(slot),
+            None => Arc::clone(slots.entry(url.endpoint_name().to_owned()).or_default()),
+        }
     }
 
     /// The server refused larger chunks and took one of this size.
     pub(crate) fn takes_chunks_of(&self, url: &UploadUrl, bytes: u64) {
         let mut known = self.chunk_bytes();
-        let most = known.entry(url.endpoint_name()).or_insert(bytes);
+        let most = known.entry(url.endpoint_name().to_owned()).or_insert(bytes);
         *most = bytes.min(*most);
     }
 
     /// The largest chunk that is worth a try; `None` if none was refused.
     pub(crate) fn largest_chunk(&self, url: &UploadUrl) -> Option<u64> {
-        self.chunk_bytes().get(&url.endpoint_name()).copied()
+        self.chunk_bytes().get(url.endpoint_name()).copied()
     }
 
     fn chunk_bytes(&self) -> MutexGuard<'_, HashMap<String, u64>> {

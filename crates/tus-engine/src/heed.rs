@@ -123,7 +123,7 @@ impl Driver {
                 Some(VerdictKind::QueueFull | VerdictKind::StorageFull)
             );
             let held = if no_room { Held::Creations } else { Held::All };
-            self.shared.permits.brake.hold(&url.origin(), held, wait);
+            self.shared.permits.brake.hold(url.origin(), held, wait);
         }
         let transport = matches!(
             reason,
@@ -159,7 +159,7 @@ impl Driver {
             && let Some(url) = self.upload.target()
         {
             let brake = &self.shared.permits.brake;
-            brake.hold(&url.origin(), Held::All, *after);
+            brake.hold(url.origin(), Held::All, *after);
         }
     }
 

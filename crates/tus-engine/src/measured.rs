@@ -30,7 +30,10 @@ pub(crate) struct Measurements(Mutex<HashMap<String, Arc<Measured>>>);
 impl Measurements {
     pub(crate) fn of(&self, url: &UploadUrl) -> Arc<Measured> {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(known.entry(url.origin()).or_default())
+        match known.get(url.origin()) {
+            Some(measured) => Arc::clone(measured),
+            None => Arc::clone(known.entry(url.origin().to_owned()).or_default()),
+        }
     }
 }
 

@@ -153,7 +153,7 @@ impl NewUpload {
         self.destination
             .clone()
             .unwrap_or_else(|| match &self.entry {
-                Entry::Creation(creation) => creation.url.endpoint_name(),
+                Entry::Creation(creation) => creation.url.endpoint_name().to_owned(),
                 Entry::UploadUrl(url) => format!("one-time URL at {}", url.origin()),
             })
     }

@@ -117,7 +117,7 @@ impl Retrospect<'_> {
             return Ok(Begin::Upload(Box::new(outset)));
         };
         outset.trace(false).await;
-        self.weigh(known, outset).await
+        Box::pin(self.weigh(known, outset)).await
     }
 
     /// Decides between what is remembered and a fresh start.

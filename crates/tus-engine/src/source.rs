@@ -376,7 +376,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert!(FileSource::open(dir.path()).is_err());
         let fifo = dir.path().join("fifo");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+        rustix::fs::mkfifoat(CWD, &fifo, Mode::RWXU).unwrap();
         assert_eq!(
             FileSource::open(&fifo).unwrap_err().kind(),
             io::ErrorKind::InvalidInput

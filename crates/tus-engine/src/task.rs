@@ -132,8 +132,8 @@ impl Task {
 
     /// How many connections are at work to where this one goes.
     pub(crate) fn pace(&self) -> Arc<Pace> {
-        let origin = self.new.entry.url().origin();
-        self.shared.permits.paces.of(&origin)
+        let url = self.new.entry.url();
+        self.shared.permits.paces.of(url.origin())
     }
 
     async fn send(
@@ -145,10 +145,11 @@ impl Task {
         if setup.concat.is_none() {
             let division = self.division(&outset).await;
             if let Some(old) = outset.abandoned_parts.take() {
-                self.leave_parts(old, division.as_ref(), &mut outset).await;
+                Box::pin(self.leave_parts(old, division.as_ref(), &mut outset)).await;
             }
             if let Some(division) = division {
-                let sent = self.send_parts(outset, division, wishes, setup.place);
+                // Boxed, as it is much larger than what most uploads do, and every one would have room for it.
+                let sent = Box::pin(self.send_parts(outset, division, wishes, setup.place));
                 let (report, record) = sent.await?;
                 return Ok(Done {
                     report,

@@ -95,7 +95,7 @@ impl Uploader {
     /// in their order.
     #[must_use]
     pub fn parallel_to(&self, url: &UploadUrl) -> Limit {
-        self.shared.permits.paces.of(&url.origin()).limit()
+        self.shared.permits.paces.of(url.origin()).limit()
     }
 
     /// Changes how many body bytes may leave per second, over all connections of this uploader and its clones; `None`: any

@@ -296,7 +296,7 @@ impl Driver {
     async fn brake(&mut self, exchange: &Exchange) -> Result<(), UploadError> {
         let origin = exchange.url.origin();
         let creation = exchange.phase == Phase::Create;
-        while let Some(until) = self.shared.permits.brake.free_at(&origin, creation) {
+        while let Some(until) = self.shared.permits.brake.free_at(origin, creation) {
             let after = until - Instant::now();
             if after > self.shared.options.retry.patience {
                 let status = StatusCode::TOO_MANY_REQUESTS;
