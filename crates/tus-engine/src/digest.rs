@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tus_core::checksum::Digester;
 use tus_core::{Checksum, ChecksumAlgorithm, Chunk};
@@ -81,26 +83,28 @@ impl ChunkDigests {
         })
     }
 
+    /// Digesting takes longer than a task should hold its thread, so all of it is done on another: for each buffer, a wake-up
+    /// there and one back would cost as much as the digest.
     async fn go_on(&self, mut digester: Digester, from: u64, to: u64) -> io::Result<Digester> {
-        let mut at = from;
-        while at < to {
-            let buffer = self.pool.take().await;
-            let mut bytes = self.source.read_at(at, buffer).await?;
-            if bytes.is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            bytes.truncate(usize::try_from(to - at).unwrap_or(usize::MAX));
-            at += bytes.len() as u64;
-            // Digesting a buffer takes longer than a task should hold its thread.
-            let work = move || {
+        let (source, pool) = (Arc::clone(&self.source), Arc::clone(&self.pool));
+        let (runtime, wanted) = (Handle::current(), CancellationToken::new());
+        let _until_dropped = wanted.clone().drop_guard();
+        let work = move || {
+            let mut at = from;
+            while at < to && !wanted.is_cancelled() {
+                let read = async { source.read_at(at, pool.take().await).await };
+                let mut bytes = runtime.block_on(read)?;
+                if bytes.is_empty() {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                bytes.truncate(usize::try_from(to - at).unwrap_or(usize::MAX));
+                at += bytes.len() as u64;
                 digester.update(&bytes);
-                digester
-            };
-            digester = tokio::task::spawn_blocking(work)
-                .await
-                .map_err(io::Error::other)?;
-        }
-        Ok(digester)
+            }
+            Ok(digester)
+        };
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(io::Error::other)?
     }
 }
 
