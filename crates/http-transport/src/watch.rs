@@ -221,11 +221,13 @@ impl HttpBody for Outgoing {
         // Before each frame the reactor gets a turn (1 µs or so): hyper then sees an early refusal
         // before it runs into the reset that follows it. Without this the refusal was lost in 80 %
         // of tries against a server that answers and closes at once, with it in 4 %. Most refusals
-        // come at the start; later a turn for every other large frame is enough. The first frame
-        // leaves together with the head, in one system call: nobody can have refused it yet.
-        let sent = this.progress.bytes_sent();
-        let due = this.unwatched >= TURN_BYTES || (1..TURN_BYTES).contains(&sent);
-        if due && !std::mem::replace(&mut this.yielded, true) {
+        // come at the start; later a turn for every other large frame is enough. A body of one
+        // frame leaves together with its head, in one system call: no write follows that a reset
+        // could meet. Where others follow, to save that first turn lost 40 %.
+        let (sent, left) = (this.progress.bytes_sent(), this.remaining);
+        let one_frame = sent == 0 && left.is_some_and(|left| left <= LARGEST_FRAME as u64);
+        let due = this.unwatched >= TURN_BYTES || sent < TURN_BYTES;
+        if due && !one_frame && !std::mem::replace(&mut this.yielded, true) {
             this.unwatched = 0;
             let turn = std::pin::pin!(tokio::task::yield_now());
             if turn.poll(cx).is_pending() {
