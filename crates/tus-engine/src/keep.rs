@@ -15,11 +15,11 @@ use crate::resume::Keeper;
 
 impl Driver {
     /// The creation is about to be sent, `whole` if it carries all there is. Where somebody can be asked about it after a crash, it is
-    /// written down first.
+    /// written down first; that of a part as well, for it costs a part nothing that counts, and what a crash leaves of it is told.
     pub(crate) async fn intend(&mut self, whole: bool) -> Intent {
         self.record.state = State::Creating;
         self.creation_in_doubt = true;
-        if self.shared.service.can_tell() {
+        if self.shared.service.can_tell() || self.is_part {
             self.save().await;
             return Intent::Written;
         }
