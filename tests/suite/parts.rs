@@ -209,8 +209,9 @@ async fn parts_that_are_given_up_are_removed() {
     let source = world.random_file("a.mov", 64 * MIB);
     let endpoint = proxy.url("/files/");
     let process = Process::spawn(put(&world, &endpoint, &source)).unwrap();
+    // Long after they were created, and before one of their 7 MiB is nearly sent, which has the next one created.
     proxy
-        .wait_until(|counters| counters.bytes_up >= 20 * MIB)
+        .wait_until(|counters| counters.bytes_up >= 8 * MIB)
         .await;
     process.kill_9();
     process.wait(PATIENCE).await.unwrap();
