@@ -21,6 +21,8 @@ mod body;
 mod ciphers;
 #[cfg(feature = "reqwest")]
 mod classify;
+#[cfg(feature = "reqwest")]
+mod clients;
 mod fault;
 #[cfg(feature = "testing")]
 mod lossy;
@@ -41,4 +43,4 @@ pub use ciphers::use_fastest_ciphers;
 pub use fault::{Certainty, FaultKind, Phase, TransportError};
 #[cfg(feature = "testing")]
 pub use lossy::{Loss, LossPlan, LossyTransport};
-pub use transport::{Aside, BoxFuture, Deadlines, Transport};
+pub use transport::{AnsweredAfter, Aside, BoxFuture, Deadlines, Line, Transport};

@@ -3,20 +3,22 @@
 //! reqwest is asked to do as little as possible: no retry, no redirect, no decompression, no total
 //! timeout. What it lacks, a watchdog on the body, is in `watch.rs`.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::uri::Scheme;
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as _;
-use reqwest::{Certificate, Client, ClientBuilder, redirect, retry};
+use reqwest::{Client, ClientBuilder, redirect, retry};
 
 use crate::classify::{Peer, classify};
+use crate::clients::{Clients, Trust};
 use crate::names::Names;
 use crate::watch::{Incoming, Outgoing, Progress, watch};
 use crate::{
-    Aside, Body, BoxFuture, Deadlines, FaultKind, Origin, Phase, Transport, TransportError,
+    AnsweredAfter, Aside, Body, BoxFuture, Deadlines, FaultKind, Line, Origin, Phase, Transport,
+    TransportError,
 };
 
 /// A [`Transport`] over reqwest, hyper and rustls, with a pool of connections.
@@ -40,6 +42,8 @@ pub struct ReqwestTransport {
     clients: Arc<Clients>,
     /// With a pool of its own, for requests that go [aside](Aside).
     aside: Arc<Clients>,
+    /// With a pool for each, in which there is one connection: those of the [lines](Line).
+    lines: Arc<Mutex<HashMap<u32, Arc<Clients>>>>,
     deadlines: Deadlines,
 }
 
@@ -75,6 +79,15 @@ impl ReqwestTransport {
         }
     }
 
+    /// The client whose pool has the connection of that number.
+    fn line(&self, number: u32) -> Arc<Clients> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = lines
+            .entry(number)
+            .or_insert_with(|| Arc::new(self.clients.with_own_pool()));
+        Arc::clone(made)
+    }
+
     async fn exchange(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let (mut parts, body) = request.into_parts();
         let origin = Origin::try_from(&parts.uri).map_err(|error| {
@@ -84,9 +97,10 @@ impl ReqwestTransport {
             )
             .with_source(error)
         })?;
-        let clients = match parts.extensions.get::<Aside>() {
-            Some(Aside) => &self.aside,
-            None => &self.clients,
+        let clients = match (parts.extensions.get(), parts.extensions.get()) {
+            (Some(Line(number)), _) => &self.line(*number),
+            (None, Some(Aside)) => &self.aside,
+            (None, None) => &self.clients,
         };
         let (client, no_system_roots) = clients.client_for(&parts.uri)?;
         let peer = Peer {
@@ -102,6 +116,7 @@ impl ReqwestTransport {
                 .insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
 
+        let asks = body.is_end_stream();
         let progress = Progress::new();
         let body = reqwest::Body::wrap(Outgoing::new(body, Arc::clone(&progress)));
         let request = reqwest::Request::try_from(Request::from_parts(parts, body))
@@ -110,7 +125,13 @@ impl ReqwestTransport {
         let answer = watch(&progress, &deadlines, client.execute(request)).await;
         let sent = progress.bytes_sent();
         let response = match answer {
-            Ok(Ok(response)) => Response::from(response),
+            Ok(Ok(response)) => {
+                let mut response = Response::from(response);
+                if let Some(after) = progress.since_end().filter(|_| asks) {
+                    response.extensions_mut().insert(AnsweredAfter(after));
+                }
+                response
+            }
             Ok(Err(error)) => {
                 return Err(match progress.take_source_error() {
                     Some(source) => {
@@ -205,30 +226,21 @@ impl ReqwestTransportBuilder {
     /// [`FaultKind::Invalid`] when a root is not PEM, the user agent is not fit for a header, or
     /// the TLS stack cannot be set up.
     pub fn build(self) -> Result<ReqwestTransport, TransportError> {
-        let mut roots = Vec::new();
-        for pem in &self.roots {
-            roots.extend(
-                Certificate::from_pem_bundle(pem)
-                    .map_err(invalid("an extra certificate authority is not valid PEM"))?,
-            );
-        }
+        let trust = Trust::new(&self.roots, self.protocol)?;
         let deadlines = self.deadlines;
-        let aside = Clients::new(self.clone(), roots.clone());
-        let clients = Clients::new(self, roots);
-        if clients.recipe.may_meet_a_proxy() {
-            clients.secure()?;
-        } else {
-            clients.plain()?;
-        }
+        let clients = Clients::new(self, trust);
+        clients.make_first()?;
+        let aside = clients.with_own_pool();
         Ok(ReqwestTransport {
             clients: Arc::new(clients),
             aside: Arc::new(aside),
+            lines: Arc::default(),
             deadlines,
         })
     }
 
     /// Whether plain http may go through a proxy, which may itself be reached by TLS.
-    fn may_meet_a_proxy(&self) -> bool {
+    pub(crate) fn may_meet_a_proxy(&self) -> bool {
         let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         self.system_proxy
             && ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
@@ -237,7 +249,7 @@ impl ReqwestTransportBuilder {
     }
 
     /// Keeps reqwest's pool (idle for 90 s) and its `TCP_USER_TIMEOUT` of 30 s.
-    fn client(&self) -> ClientBuilder {
+    pub(crate) fn client(&self) -> ClientBuilder {
         let mut client = Client::builder()
             .retry(retry::never())
             .redirect(redirect::Policy::none())
@@ -256,78 +268,6 @@ impl ReqwestTransportBuilder {
         }
         client
     }
-}
-
-/// One client for plain http, and one for https that is made when it is first needed: reading the system's certificates takes
-/// ten milliseconds and two megabytes, which a small upload to a server of the local network need not pay.
-#[derive(Debug)]
-struct Clients {
-    recipe: ReqwestTransportBuilder,
-    roots: Vec<Certificate>,
-    plain: OnceLock<Client>,
-    secure: OnceLock<Secure>,
-}
-
-#[derive(Debug)]
-struct Secure {
-    client: Client,
-    no_system_roots: bool,
-}
-
-impl Clients {
-    fn new(recipe: ReqwestTransportBuilder, roots: Vec<Certificate>) -> Self {
-        Self {
-            recipe,
-            roots,
-            plain: OnceLock::new(),
-            secure: OnceLock::new(),
-        }
-    }
-
-    /// The client for `uri`, and whether it knows no authorities but those that were given.
-    fn client_for(&self, uri: &Uri) -> Result<(&Client, bool), TransportError> {
-        if uri.scheme() == Some(&Scheme::HTTP) && !self.recipe.may_meet_a_proxy() {
-            return Ok((self.plain()?, false));
-        }
-        let secure = self.secure()?;
-        Ok((&secure.client, secure.no_system_roots))
-    }
-
-    fn plain(&self) -> Result<&Client, TransportError> {
-        if let Some(client) = self.plain.get() {
-            return Ok(client);
-        }
-        let client = self.recipe.client().tls_certs_only([]).build();
-        let client = client.map_err(invalid("the HTTP client cannot be set up"))?;
-        Ok(self.plain.get_or_init(|| client))
-    }
-
-    fn secure(&self) -> Result<&Secure, TransportError> {
-        if let Some(secure) = self.secure.get() {
-            return Ok(secure);
-        }
-        let roots = || self.roots.iter().cloned();
-        let with_system = self.recipe.client().tls_certs_merge(roots()).build();
-        let secure = match with_system {
-            Ok(client) => Secure {
-                client,
-                no_system_roots: false,
-            },
-            // A system without any certificates (a bare container) must still reach a server behind a given authority.
-            Err(_) => {
-                let only_given = self.recipe.client().tls_certs_only(roots()).build();
-                Secure {
-                    client: only_given.map_err(invalid("the HTTP client cannot be set up"))?,
-                    no_system_roots: true,
-                }
-            }
-        };
-        Ok(self.secure.get_or_init(|| secure))
-    }
-}
-
-fn invalid(what: &'static str) -> impl FnOnce(reqwest::Error) -> TransportError {
-    move |error| TransportError::new(FaultKind::Invalid, what).with_source(error.without_url())
 }
 
 /// Methods whose requests are expected to have a body (RFC 9110, section 8.6).

@@ -17,6 +17,8 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// - One call sends at most one request: nothing is retried and no redirect is followed.
 /// - A [`Deadlines`] in the request's extensions overrides the transport's own.
 /// - An [`Aside`] in them asks for a connection that none of the others uses.
+/// - A [`Line`] in them asks for the connection of that number.
+/// - An [`AnsweredAfter`] in the extensions of an answer says how long the server took for it.
 /// - The body is sent with `Content-Length` when its size hint is exact.
 ///
 /// # Cancellation
@@ -59,6 +61,17 @@ impl<T: Transport + ?Sized> Transport for Box<T> {
 /// the next body should not meet it. A transport without a pool of its own may ignore it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aside;
+
+/// In a request's extensions: it goes over a connection that only requests of the same number go over. For bodies whose
+/// connections differ in speed: whoever has found a fast one can have it again. One number is for one request at a time. A
+/// transport that has one pool for all may ignore it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line(pub u32);
+
+/// In the extensions of an answer to a request without a body: the time from when the request left, over a connection that was
+/// there by then, to the head of the answer. A transport that does not know it leaves it out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnsweredAfter(pub Duration);
 
 /// How long a transport waits, and for what. There is no limit on a whole request: 200 MB over a
 /// slow link is legitimate as long as bytes keep moving.

@@ -23,7 +23,7 @@ pub(crate) struct Progress {
     started: Instant,
     state: AtomicU8,
     sent: AtomicU64,
-    /// Milliseconds after `started` at which the connection last took or asked for a frame.
+    /// Microseconds after `started` at which the connection last took or asked for a frame.
     moved: AtomicU64,
     /// The answer is complete: what is left of the request body interests nobody.
     abandoned: AtomicBool,
@@ -57,6 +57,13 @@ impl Progress {
         self.sent.load(Ordering::Relaxed)
     }
 
+    /// How long ago the last of the request left, if it did.
+    pub(crate) fn since_end(&self) -> Option<Duration> {
+        let ended = self.state.load(Ordering::Acquire) == ENDED;
+        let moved = Duration::from_micros(self.moved.load(Ordering::Relaxed));
+        ended.then(|| self.started.elapsed().saturating_sub(moved))
+    }
+
     /// What the source failed with, if it did. The error that the HTTP stack makes of it is vaguer.
     pub(crate) fn take_source_error(&self) -> Option<BoxError> {
         self.lock_source_error().take()
@@ -74,7 +81,7 @@ impl Progress {
     }
 
     fn note(&self, state: u8) {
-        let elapsed = self.started.elapsed().as_millis();
+        let elapsed = self.started.elapsed().as_micros();
         self.moved.store(
             u64::try_from(elapsed).unwrap_or(u64::MAX),
             Ordering::Relaxed,
@@ -89,7 +96,7 @@ impl Progress {
     /// When patience ends as things stand, and what would then have been waited for in vain.
     /// Time before `since` is forgiven.
     fn due(&self, deadlines: &Deadlines, since: Instant) -> (Instant, Phase) {
-        let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
+        let moved = Duration::from_micros(self.moved.load(Ordering::Relaxed));
         let from = (self.started + moved).max(since);
         match self.state.load(Ordering::Acquire) {
             // The connector has its own deadline; this is what is left should it be missed.

@@ -5,6 +5,7 @@ mod bodies;
 mod credentials;
 mod deadlines;
 mod failures;
+mod lines;
 mod lossy;
 mod server;
 mod tls;

@@ -1,10 +1,12 @@
 //! Certificates that will never be accepted are permanent; a cut handshake is not.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http::Method;
 use http_transport::{
-    Body, Certainty, FaultKind, Protocol, ReqwestTransport, Transport, TransportError,
+    AnsweredAfter, Body, Certainty, FaultKind, Protocol, ReqwestTransport, Transport,
+    TransportError,
 };
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
@@ -27,7 +29,12 @@ const EXPIRED: (&str, &str) = (
     include_str!("tls/expired.key"),
 );
 
-async fn secure_server((certificate, key): (&str, &str)) -> Server {
+async fn secure_server(certificate: (&str, &str)) -> Server {
+    slow_server(certificate, Duration::ZERO).await
+}
+
+/// One that lets its clients wait so long before it shakes hands with them.
+async fn slow_server((certificate, key): (&str, &str), pause: Duration) -> Server {
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM");
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM");
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -40,6 +47,7 @@ async fn secure_server((certificate, key): (&str, &str)) -> Server {
     Server::start(move |stream| {
         let acceptor = acceptor.clone();
         async move {
+            tokio::time::sleep(pause).await;
             if let Ok(mut stream) = acceptor.accept(stream).await {
                 read_head(&mut stream).await;
                 stream
@@ -62,6 +70,20 @@ async fn get(server: &Server, host: &str, trust: bool) -> Result<u16, TransportE
     let request = request(Method::GET, &url, Body::Empty);
     let response = builder.build().expect("a transport").send(request).await?;
     Ok(response.status().as_u16())
+}
+
+#[tokio::test]
+async fn how_long_an_answer_took_is_told_without_the_connection_that_was_made_first() {
+    let pause = Duration::from_millis(100);
+    let server = slow_server(LOCALHOST, pause).await;
+    let builder = ReqwestTransport::builder(Protocol::Http1).system_proxy(false);
+    let transport = builder.add_root_pem(AUTHORITY).build().expect("trust");
+    let url = format!("https://localhost:{}/", server.address.port());
+    let asked = Instant::now();
+    let answer = transport.send(request(Method::OPTIONS, &url, Body::Empty));
+    let answer = answer.await.expect("an answer");
+    let AnsweredAfter(after) = answer.extensions().get().copied().expect("it is known");
+    assert!(after + pause <= asked.elapsed(), "{after:?}");
 }
 
 fn assert_permanent(error: &TransportError) {
