@@ -95,6 +95,13 @@ impl ChunkSize {
         self.change(size, wanted)
     }
 
+    /// The next chunk of a part is to have so many bytes. How many it has, unless somebody named a size: after a break no more
+    /// than that allows.
+    pub(crate) fn portion(&self, bytes: u64) -> Option<u64> {
+        let most = self.between_breaks.and(self.size);
+        (!self.fixed).then(|| bytes.min(most.unwrap_or(self.most)))
+    }
+
     /// The connection broke over a chunk of so many bytes.
     pub(crate) fn broken(&mut self, bytes: u64) -> Option<u64> {
         let size = self.size.unwrap_or(bytes);

@@ -15,7 +15,7 @@ use tus_core::client::{
     Event as CoreEvent, Failure, Now, Outcome, Reconciled, Start, Step, Upload, UploadPlan,
 };
 use tus_core::rejection::Phase;
-use tus_core::{ChecksumWish, UploadConcat, UploadUrl};
+use tus_core::{ChecksumWish, UploadUrl};
 
 use crate::capabilities::Known;
 use crate::chunk_size::ChunkSize;
@@ -27,6 +27,7 @@ use crate::keep::Ending;
 use crate::measured::Measured;
 use crate::new_upload::Report;
 use crate::pace::{Pace, Place};
+use crate::parts::Portion;
 use crate::prove::Tracer;
 use crate::resume::{Keeper, Outset};
 use crate::source::{Look, Source};
@@ -80,7 +81,7 @@ pub(crate) struct Driver {
     /// The digest of the next chunk, made while this one is sent.
     pub(crate) ahead: Option<Ahead>,
     whole_digest: Option<WholeDigest>,
-    pub(crate) is_part: bool,
+    pub(crate) portion: Option<Portion>,
     /// It is neither a part, nor made of any.
     pub(crate) is_single: bool,
     /// Its end, if that is written without the driver.
@@ -98,7 +99,7 @@ impl Driver {
         let options = &shared.options;
         let creation_url = task.new.entry.url().clone();
         // A resume needs to know of checksums only, and is not worth a question unless one was asked for by name.
-        let is_part = setup.concat == Some(UploadConcat::Partial);
+        let is_part = setup.portion.is_some();
         let is_single = setup.concat.is_none();
         let creates = outset.start == Start::Create;
         let curious = creates || matches!(options.checksum, ChecksumWish::Required(_));
@@ -160,7 +161,7 @@ impl Driver {
             chunk_size,
             ahead: None,
             whole_digest: (options.content_sha256 && !is_part).then(WholeDigest::start),
-            is_part,
+            portion: setup.portion,
             left_at: Arc::default(),
             place: setup.place,
             landed: task.landed.clone(),
@@ -219,6 +220,9 @@ impl Driver {
             }
             self.source.confirmed(self.upload.offset());
             self.upload.forget_below(self.source.available_from());
+            if self.upload.is_to_cut() && wishes.unless_changed(self.apportion()).await.is_none() {
+                continue;
+            }
             let step = self.upload.step(now());
             if let Step::Done(outcome) = step {
                 return self.end(outcome).await;

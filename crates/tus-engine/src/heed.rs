@@ -42,11 +42,12 @@ impl Driver {
                 self.record.offset = 0;
                 self.record.expires_at = expires;
                 self.note_tags();
-                // Handed out now, so that one commit tells of the creation and of the first chunk, which often is the last one.
-                let next = self.upload.step(now());
+                // Handed out now, so that one commit tells of the creation and of the first chunk, which often is the last one. How
+                // long that of a part is, its connection says.
+                let next = self.portion.is_none().then(|| self.upload.step(now()));
                 self.note_reached();
                 // What came along with its creation is finished already: its end is written instead.
-                if !matches!(next, Step::Done(Outcome::Finished)) {
+                if !matches!(next, Some(Step::Done(Outcome::Finished))) {
                     self.save().await;
                 }
                 self.emit(Event::Created {

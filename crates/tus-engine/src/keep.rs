@@ -19,7 +19,7 @@ impl Driver {
     pub(crate) async fn intend(&mut self, whole: bool) -> Intent {
         self.record.state = State::Creating;
         self.creation_in_doubt = true;
-        if self.shared.service.can_tell() || self.is_part {
+        if self.shared.service.can_tell() || self.portion.is_some() {
             self.save().await;
             return Intent::Written;
         }

@@ -45,6 +45,7 @@ mod parts;
 mod permits;
 mod prove;
 mod reader;
+mod remove;
 mod resume;
 mod service;
 mod source;

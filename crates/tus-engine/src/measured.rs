@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http_transport::AnsweredAfter;
 use tus_core::UploadUrl;
 
 /// A way that is at least so long is worth more than one connection: below it, no usual window is full.
@@ -46,6 +47,8 @@ struct Figures {
     /// The shortest answer to a request without a body, and how many there were.
     round_trip: Option<Duration>,
     answers: u32,
+    /// They are told from when the request had left.
+    left_seen: bool,
     /// Bytes per second over one connection, and over several for one upload.
     one: Option<f64>,
     many: Option<f64>,
@@ -54,9 +57,15 @@ struct Figures {
 }
 
 impl Measured {
-    /// A request without a body was answered after so long.
-    pub(crate) fn answered(&self, after: Duration) {
+    /// A request without a body was answered: so long after it left, if the transport knows that, else so long after it was
+    /// to leave, which may have waited for a connection.
+    pub(crate) fn answered(&self, answer: &http::Extensions, after: Duration) {
         let mut figures = self.figures();
+        let known = answer.get::<AnsweredAfter>();
+        if known.is_some() {
+            figures.left_seen = true;
+        }
+        let after = known.map_or(after, |known| known.0);
         let shortest = figures.round_trip.map_or(after, |known| known.min(after));
         figures.round_trip = Some(shortest);
         figures.answers = figures.answers.saturating_add(1);
@@ -67,7 +76,7 @@ impl Measured {
         let figures = self.figures();
         figures
             .round_trip
-            .filter(|round_trip| figures.answers > 1 || *round_trip < FAR)
+            .filter(|round_trip| figures.left_seen || figures.answers > 1 || *round_trip < FAR)
     }
 
     /// One connection brought so many bytes per second.
@@ -136,8 +145,8 @@ mod tests {
 
     fn at(millis: u64) -> Measured {
         let measured = Measured::default();
-        measured.answered(Duration::from_millis(3 * millis));
-        measured.answered(Duration::from_millis(millis));
+        measured.answered(&http::Extensions::new(), Duration::from_millis(3 * millis));
+        measured.answered(&http::Extensions::new(), Duration::from_millis(millis));
         measured
     }
 
@@ -152,13 +161,22 @@ mod tests {
     #[test]
     fn the_first_answer_is_not_believed_for_it_waited_for_its_connection() {
         let measured = Measured::default();
-        measured.answered(Duration::from_millis(30));
+        measured.answered(&http::Extensions::new(), Duration::from_millis(30));
         assert_eq!(measured.round_trip(), None);
-        measured.answered(Duration::from_millis(15));
+        measured.answered(&http::Extensions::new(), Duration::from_millis(15));
         assert_eq!(measured.round_trip(), Some(Duration::from_millis(15)));
         let near = Measured::default();
-        near.answered(Duration::from_millis(3));
+        near.answered(&http::Extensions::new(), Duration::from_millis(3));
         assert_eq!(near.round_trip(), Some(Duration::from_millis(3)));
+    }
+
+    #[test]
+    fn an_answer_that_tells_when_its_question_had_left_is_believed_at_once() {
+        let measured = Measured::default();
+        let mut answer = http::Extensions::new();
+        answer.insert(AnsweredAfter(Duration::from_millis(30)));
+        measured.answered(&answer, Duration::from_millis(90));
+        assert_eq!(measured.round_trip(), Some(Duration::from_millis(30)));
     }
 
     #[test]

@@ -7,10 +7,13 @@
 //! an upload wants it, or the server less. Uploads at once that were named by number stay; spare turns never do.
 
 mod finder;
+mod lanes;
+mod line;
 mod paces;
 mod place;
 mod turn;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,8 +24,10 @@ use tokio::time::Instant;
 use crate::options::Parallel;
 
 use finder::{Finder, Goodput};
+pub(crate) use lanes::{Lane, Lanes};
+pub(crate) use line::Line;
 pub(crate) use paces::Paces;
-pub(crate) use place::{Lane, Lanes, Place};
+pub(crate) use place::Place;
 pub(crate) use turn::Turn;
 
 /// Goodput is taken together over so long a time.
@@ -62,6 +67,8 @@ pub(crate) struct Pace {
     /// When to look again, in milliseconds after `began`.
     look_at: AtomicU64,
     finding: Mutex<Finding>,
+    /// The numbers of connections that somebody has for himself.
+    lines: Mutex<BTreeSet<u32>>,
     /// A turn may be spare that was not.
     freed: Notify,
 }
@@ -106,6 +113,7 @@ impl Pace {
                 window_began: now,
                 trouble_at: None,
             }),
+            lines: Mutex::default(),
             freed: Notify::new(),
         }
     }

@@ -3,6 +3,7 @@
 //! Each part is an upload like any other, with a record of its own: a crash costs none of them. The whole is created by the
 //! final upload; until then its record only tells how the source was divided.
 
+mod portion;
 mod run;
 mod source;
 mod together;
@@ -11,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use resume_store::{Fingerprint, Record, Resemblance, State};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tus_core::client::{Failure, Start};
 use tus_core::{Extension, UploadConcat, UploadUrl};
@@ -29,6 +29,7 @@ use crate::resume::Outset;
 use crate::source::Source;
 use crate::task::{Done, Setup, Task};
 
+pub(crate) use portion::Portion;
 use run::run_parts;
 use source::PartSource;
 use together::{FinalSink, PartSink, Together};
@@ -37,8 +38,9 @@ use together::{FinalSink, PartSink, Together};
 const MIN_PART_BYTES: u64 = 1024 * 1024;
 /// Where there are more parts than connections, they are no smaller on the average. 4 MiB.
 const MIN_SPARE_BYTES: u64 = 4 * 1024 * 1024;
-/// Parts for each connection, so that a slow one holds nothing up: the others take what it does not.
-const PARTS_PER_CONNECTION: u64 = 4;
+/// Parts for each connection: between two requests they wait for the best of all connections, and there are to be some that
+/// wait. More of them would only cost more requests.
+const PARTS_PER_CONNECTION: u64 = 3;
 /// The creation that joins names every part in one header, and servers take only so long ones.
 const MAX_PARTS: u64 = 64;
 /// No record that is in order names more.
@@ -190,15 +192,19 @@ impl Task {
             pace.make_room(division.connections);
         }
         let at_once = division.at_once().min(1 + pace.spare());
-        let sink = Arc::new(Together::new(events, self.id, offsets, at_once));
-        let (begun, was_alone) = (Instant::now(), pace.uploads() <= 1);
+        let sink = Arc::new(Together::new(events, self.id, length, offsets, at_once));
+        let was_alone = pace.uploads() <= 1;
         let part = |index, ahead| {
-            let (sink, lane) = (Arc::clone(&sink), lanes.lane(ahead));
-            self.part(index, count, length, sink, wishes.clone(), lane)
+            let portion = Portion(Arc::clone(&sink));
+            let [start, end] = [index, index + 1].map(|index| cut(length, index, count));
+            let lane = lanes.lane(ahead, end - start);
+            self.part(index, count, length, portion, wishes.clone(), lane)
         };
         let (mut sent, ended) =
             run_parts(division, &sink, &self.measured(), &lanes, &pace, part).await;
         let place = Place::Own(lanes.own());
+        // Whoever removes the parts may have their connections.
+        drop(lanes);
         sent.sort_by_key(|part| part.index);
         if let Err(error) = ended {
             if matches!(error, UploadError::Terminated) {
@@ -210,8 +216,7 @@ impl Task {
         let unlimited = self.shared.permits.bandwidth.rate().is_none();
         let alone = was_alone && pace.uploads() <= 1 && pace.is_calm();
         if division.connections > 1 && alone && unlimited && bytes >= TELLING_BYTES {
-            self.measured()
-                .many_brought(bytes as f64 / begun.elapsed().as_secs_f64());
+            self.measured().many_brought(sink.rate());
         }
         self.join(outset, sent, sink.as_ref(), wishes, place).await
     }
@@ -225,7 +230,7 @@ impl Task {
         index: u64,
         count: u64,
         length: u64,
-        sink: Arc<Together>,
+        portion: Portion,
         wishes: Wishes,
         lane: Lane,
     ) -> impl Future<Output = Result<Part, UploadError>> + use<> {
@@ -249,13 +254,14 @@ impl Task {
         };
         async move {
             let sink = Arc::new(PartSink {
-                together: sink,
+                together: Arc::clone(&portion.0),
                 index,
             });
             let setup = Setup {
                 concat: Some(UploadConcat::Partial),
                 sink,
                 place: Place::Part(lane),
+                portion: Some(portion),
             };
             let Done { report, record, .. } = task.run_now(wishes, setup).await?;
             Ok(Part {
@@ -304,6 +310,7 @@ impl Task {
             concat: Some(concat),
             sink: Arc::new(FinalSink(Arc::clone(&self.shared.sink), sink.created())),
             place,
+            portion: None,
         };
         let mut driver = Driver::new(&self, outset, setup).await;
         let joined = driver.drive(wishes).await;
@@ -338,6 +345,7 @@ impl Task {
             concat: None,
             sink: Arc::clone(&self.shared.sink),
             place,
+            portion: None,
         };
         let mut driver = Driver::new(&self, outset, setup).await;
         driver.remove_parts(&named(parts)).await;
@@ -359,6 +367,7 @@ impl Task {
             concat: None,
             sink: Arc::clone(&self.shared.sink),
             place: Place::Aside,
+            portion: None,
         };
         let lent = Outset {
             start: Start::Doubt,
@@ -449,8 +458,8 @@ mod tests {
 
     #[test]
     fn there_are_more_parts_than_connections_where_they_are_large_enough() {
-        assert_eq!(parts_for(1024 * MIB, 4), 16);
-        assert_eq!(parts_for(64 * MIB, 4), 16);
+        assert_eq!(parts_for(1024 * MIB, 4), 12);
+        assert_eq!(parts_for(64 * MIB, 4), 12);
         assert_eq!(parts_for(40 * MIB, 4), 10);
         assert_eq!(parts_for(6 * MIB, 4), 4, "small ones, but one for each");
         assert_eq!(parts_for(2 * MIB, 4), 2);

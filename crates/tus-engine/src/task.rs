@@ -15,6 +15,7 @@ use crate::event::{Event, EventSink, UploadId};
 use crate::keep::Ending;
 use crate::new_upload::{NewUpload, Report};
 use crate::pace::{Pace, Place};
+use crate::parts::Portion;
 use crate::resume::{Begin, Outset, Retrospect};
 use crate::source::Source;
 use crate::uploader::Shared;
@@ -34,6 +35,8 @@ pub(crate) struct Setup {
     pub(crate) concat: Option<UploadConcat>,
     pub(crate) sink: Arc<dyn EventSink>,
     pub(crate) place: Place,
+    /// It is a part.
+    pub(crate) portion: Option<Portion>,
 }
 
 /// What comes of a task.
@@ -51,6 +54,7 @@ impl Task {
             concat: None,
             sink: Arc::clone(&self.shared.sink),
             place: Place::Aside,
+            portion: None,
         };
         let Done { report, ending, .. } = self.run_now(wishes, setup).await?;
         if let Some(ending) = ending {

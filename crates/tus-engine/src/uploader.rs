@@ -161,7 +161,7 @@ impl Shared {
             .inspect_err(|error| tracing::debug!(%error, "what the server offers is not known"))
             .ok()?;
         let measured = self.measurements.of(creation_url);
-        measured.answered(asked.elapsed());
+        measured.answered(answer.extensions(), asked.elapsed());
         let (head, body) = answer.into_parts();
         // Read to its end so that the connection can be used again; no words are worth a longer wait.
         let _ = timeout(self.options.deadlines.stall, body.collect(ERROR_BODY_LIMIT)).await;

@@ -6,17 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::{StreamExt as _, stream};
 use http::header::{CONTENT_LENGTH, TRAILER};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_transport::{
-    Aside, Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Phase as Deadline, TransportError,
+    Aside, Body, Certainty, ERROR_BODY_LIMIT, FaultKind, Line, Phase as Deadline, TransportError,
 };
-use resume_store::{Record, Resemblance};
+use resume_store::Resemblance;
 use tokio::time::{Instant, sleep_until, timeout};
-use tus_core::client::{Exchange, Failure, Fault, Outcome, Verdict};
+use tus_core::client::{CHECKSUMMED_CHUNK_BYTES, Exchange, Failure, Fault, Outcome, Verdict};
 use tus_core::rejection::Phase;
-use tus_core::{Checksum, ChecksumAlgorithm, Chunk, Extension, UploadUrl, header};
+use tus_core::{Checksum, ChecksumAlgorithm, Chunk, header};
 
 use crate::bandwidth::Gate;
 use crate::body::ChunkBody;
@@ -26,7 +25,6 @@ use crate::drive::{Driver, now};
 use crate::error::UploadError;
 use crate::event::{Event, WaitReason};
 use crate::keep::Intent;
-use crate::measured::CONNECTIONS;
 use crate::resume;
 
 /// A chunk of so many bytes tells how fast a connection is: 8 MiB.
@@ -39,7 +37,7 @@ impl Driver {
             // The question got no answer: whoever comes next may ask again.
             self.asking = None;
         }
-        if exchange.chunk.is_some() {
+        if exchange.chunk.is_some() || self.place.is_first() {
             self.place.take(&self.pace).await;
         }
         self.brake(&exchange).await?;
@@ -79,6 +77,9 @@ impl Driver {
         let mut request = request.map(|()| body);
         if self.place.is_ahead() {
             request.extensions_mut().insert(Aside);
+        }
+        if let Some(line) = self.place.line() {
+            request.extensions_mut().insert(Line(line));
         }
         let answer = self.send(request, exchange.answer_factor);
         let (answer, intent) = match intent {
@@ -122,6 +123,7 @@ impl Driver {
                 }
                 tracing::debug!(upload = ?self.id, phase = ?exchange.phase, %error, "no answer");
                 self.last_fault = Some(error);
+                self.place.brought(None);
                 self.note_break(&exchange);
                 self.upload.on_fault(fault, now());
             }
@@ -159,8 +161,8 @@ impl Driver {
         async move {
             let began = Instant::now();
             let answer = shared.transport.send(request).await;
-            if asks && answer.is_ok() {
-                measured.answered(began.elapsed());
+            if let Some(answer) = answer.as_ref().ok().filter(|_| asks) {
+                measured.answered(answer.extensions(), began.elapsed());
                 if let Some(round_trip) = measured.round_trip() {
                     pace.is_as_far_as(round_trip);
                 }
@@ -235,11 +237,19 @@ impl Driver {
             answer: left_at.max(began).elapsed(),
             round_trip: self.measured.round_trip().unwrap_or_default(),
         };
-        let alone = !self.is_part && self.pace.running() <= 1;
+        let alone = self.portion.is_none() && self.pace.running() <= 1;
         let unlimited = self.shared.permits.bandwidth.rate().is_none();
         if alone && unlimited && chunk.len >= TELLING_BYTES {
             let time = (took.body + took.answer).as_secs_f64();
             self.measured.one_brought(chunk.len as f64 / time);
+        }
+        if self.portion.is_some() {
+            let rate = chunk.len as f64 / (took.body + took.answer).as_secs_f64();
+            self.place.brought(Some(rate));
+            if !exchange.is_last() {
+                self.chunk_size.taken(&took);
+            }
+            return;
         }
         // A chunk with a digest is the price of a break wherever it breaks (CK-11), and there are servers that hold all of it in
         // memory and cut off what is longer.
@@ -248,6 +258,23 @@ impl Driver {
             && let Some(bytes) = self.chunk_size.taken(&took)
         {
             self.resize(bytes);
+        }
+    }
+
+    /// How long the next chunk of a part is depends on the connection that it has, so that comes first.
+    pub(crate) async fn apportion(&mut self) {
+        let Some(portion) = self.portion.clone() else {
+            return;
+        };
+        let length = self.source.length().known().unwrap_or(u64::MAX);
+        let left = length.saturating_sub(self.upload.offset());
+        self.place.take_for(left).await;
+        let round_trip = self.measured.round_trip().unwrap_or_default();
+        let bytes = portion.bytes(self.place.rate(), round_trip);
+        let checksummed = self.upload.checksum().map(|_| CHECKSUMMED_CHUNK_BYTES);
+        let bytes = bytes.min(checksummed.unwrap_or(u64::MAX));
+        if let Some(bytes) = self.chunk_size.portion(bytes) {
+            self.upload.set_chunk_bytes(bytes);
         }
     }
 
@@ -310,77 +337,6 @@ impl Driver {
             sleep_until(until).await;
         }
         Ok(())
-    }
-
-    /// One attempt to remove an upload that is given up, so that it does not stay behind (TM-02). Where the server does not
-    /// do that, it is reported.
-    pub(crate) async fn remove(&mut self, url: &UploadUrl) {
-        self.requests += 1;
-        if !self.removal(url).await {
-            self.emit(Event::PossibleOrphan);
-        }
-    }
-
-    /// That attempt. Says whether the upload is gone.
-    fn removal(&self, url: &UploadUrl) -> impl Future<Output = bool> + use<> {
-        let shared = Arc::clone(&self.shared);
-        let mut request = Request::new(Body::Empty);
-        *request.method_mut() = Method::DELETE;
-        *request.uri_mut() = url.uri().clone();
-        request
-            .headers_mut()
-            .insert(header::TUS_RESUMABLE, header::VERSION);
-        request.extensions_mut().insert(shared.options.deadlines);
-        shared.attach_credentials(&mut request);
-        async move {
-            match shared.transport.send(request).await {
-                Ok(answer) => {
-                    answer.status().is_success() || matches!(answer.status().as_u16(), 404 | 410)
-                }
-                Err(_) => false,
-            }
-        }
-    }
-
-    /// Removes an upload that is given up: by the service's own way if it has one, else by tus's.
-    pub(crate) async fn discard(&mut self, record: &Record) {
-        match self.shared.service.discard(record).await {
-            Some(true) => {}
-            Some(false) => self.emit(Event::PossibleOrphan),
-            None => {
-                if let Some(url) = &record.upload_url {
-                    self.remove(url).await;
-                }
-            }
-        }
-    }
-
-    /// Removes what the service keeps of an upload that is gone from its URL.
-    pub(crate) async fn forsake(&mut self, record: &Record) {
-        if self.shared.service.discard(record).await == Some(false) {
-            self.emit(Event::PossibleOrphan);
-        }
-    }
-
-    /// Removes partial uploads that are of no use any more: from the server, where it does that, and from the store.
-    pub(crate) async fn remove_parts(&mut self, parts: &[(String, Option<UploadUrl>)]) {
-        let offered = self.shared.capabilities(&self.creation_url).await;
-        let terminates =
-            offered.is_some_and(|offered| offered.extensions.has(Extension::Termination));
-        let urls = parts.iter().filter_map(|(_, url)| url.as_ref());
-        let removals: Vec<_> = urls
-            .filter(|_| terminates)
-            .map(|url| self.removal(url))
-            .collect();
-        self.requests += removals.len() as u64;
-        // Over a long way they would take longer one by one than all of the bytes.
-        let mut removals = stream::iter(removals).buffer_unordered(CONNECTIONS);
-        while let Some(gone) = removals.next().await {
-            if !gone {
-                self.emit(Event::PossibleOrphan);
-            }
-        }
-        self.forget_keys(parts.iter().map(|(key, _)| key)).await;
     }
 
     /// The source could not be read, or must not be sent as it is now.

@@ -20,6 +20,7 @@ pub use event::{Event, Realignment, RetryReason};
 pub use exchange::Exchange;
 pub use failure::{Failure, Spent, Violation};
 pub use plan::{ChecksumWish, Creation, Start, UploadPlan};
+pub use probe::CHECKSUMMED_CHUNK_BYTES;
 pub use step::{Fault, Now, Outcome, Reconciled, Step};
 pub use upload::Upload;
 pub use verdict::{Verdict, VerdictKind};

@@ -27,7 +27,7 @@ const BY_COST: [ChecksumAlgorithm; 4] = [
 
 /// The size of chunks that carry a digest, where nobody asked for another: a server cannot verify a broken one and keeps
 /// nothing of it (CK-11), so this is what a break costs. 8 MiB.
-const CHECKSUMMED_CHUNK_BYTES: u64 = 8 * 1024 * 1024;
+pub const CHECKSUMMED_CHUNK_BYTES: u64 = 8 * 1024 * 1024;
 
 impl Upload {
     /// The answer to OPTIONS. One that says nothing is not a reason to stop: the creation will show what is there. One that

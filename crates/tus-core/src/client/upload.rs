@@ -307,6 +307,18 @@ impl Upload {
         self.chunk_bytes = self.plan.chunk_rule.fit(chunk_bytes);
     }
 
+    /// Whether the next [`step`](Self::step) cuts a chunk and hands it out.
+    #[must_use]
+    pub fn is_to_cut(&self) -> bool {
+        matches!(self.state, State::Ready(Next::Patch)) && self.in_flight.is_none()
+    }
+
+    /// The digest that chunks carry, once it is known.
+    #[must_use]
+    pub fn checksum(&self) -> Option<ChecksumAlgorithm> {
+        self.checksum
+    }
+
     /// Bytes that the server confirmed.
     #[must_use]
     pub fn offset(&self) -> u64 {

@@ -13,8 +13,8 @@ use crate::pace::{Lanes, Pace};
 use super::together::Together;
 use super::{Division, Part};
 
-/// So many parts wait for a connection, created: then it goes on at once, and does not slow down.
-const AHEAD: usize = 1;
+/// So many parts are created at once while others are sent.
+const CREATED_AT_ONCE: usize = 2;
 
 /// Runs the parts, as many at once as the division says and there are connections for. Hands over those that have finished, also
 /// where others have not.
@@ -35,13 +35,20 @@ where
     let measuring = measure(sink, division.measure_for.unwrap_or_default());
     tokio::pin!(measuring);
     loop {
-        // Once one has ended, there are always some that are created when their connection is free.
-        let ahead = if sent.is_empty() { 0 } else { AHEAD };
         let freed = lanes.more();
         tokio::pin!(freed);
         freed.as_mut().enable();
-        while ended.is_ok() && next < division.parts && running.len() < lanes.possible() + ahead {
-            running.spawn(part(next, ahead > 0));
+        while ended.is_ok() && next < division.parts {
+            let possible = lanes.possible();
+            // Once one has ended, one for each connection is created before that is free: then it goes on at once, and does
+            // not slow down.
+            let ahead = !sent.is_empty()
+                && running.len() < 2 * possible
+                && running.len() - lanes.ready().min(running.len()) < CREATED_AT_ONCE;
+            if running.len() >= possible && !ahead {
+                break;
+            }
+            running.spawn(part(next, !sent.is_empty()));
             next += 1;
         }
         let part = tokio::select! {

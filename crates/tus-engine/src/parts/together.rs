@@ -4,12 +4,18 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::time::Instant;
+
 use crate::event::{Event, EventSink, UploadId, WaitReason};
+
+use super::portion::Flow;
 
 /// Makes one upload of the events of its parts.
 pub(super) struct Together {
     sink: Arc<dyn EventSink>,
     id: UploadId,
+    length: u64,
+    begun: Instant,
     sent: AtomicU64,
     state: Mutex<Progress>,
 }
@@ -33,6 +39,7 @@ impl Together {
     pub(super) fn new(
         sink: Arc<dyn EventSink>,
         id: UploadId,
+        length: u64,
         offsets: Vec<u64>,
         at_once: usize,
     ) -> Self {
@@ -48,6 +55,8 @@ impl Together {
         Self {
             sink,
             id,
+            length,
+            begun: Instant::now(),
             sent: AtomicU64::new(0),
             state: Mutex::new(state),
         }
@@ -61,6 +70,19 @@ impl Together {
     /// Body bytes that have left.
     pub(super) fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes per second since it began.
+    pub(super) fn rate(&self) -> f64 {
+        self.sent() as f64 / self.begun.elapsed().as_secs_f64()
+    }
+
+    /// How the whole gets on, once that can be told.
+    pub(super) fn flow(&self) -> Option<Flow> {
+        let rate = self.rate();
+        let there: u64 = self.state().positions.iter().sum();
+        let left = self.length.saturating_sub(there);
+        (rate > 0.0).then_some(Flow { left, rate })
     }
 
     fn state(&self) -> MutexGuard<'_, Progress> {
