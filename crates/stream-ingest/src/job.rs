@@ -25,8 +25,9 @@ pub struct Job {
     pub source: Option<Arc<dyn Source>>,
     /// What it is known as from run to run. Default: its canonical path.
     pub key: Option<String>,
-    /// The file without any links, if that is known. Default: it is found out.
-    pub canonical: Option<PathBuf>,
+    /// The folder that the file lies in without any links, if that is known and the file is no link either. Default: it is found
+    /// out.
+    pub folder: Option<Arc<Path>>,
     /// What is told about it.
     pub settings: Arc<VideoSettings>,
     /// What to do about a remembered upload. Default: continue.
@@ -46,7 +47,7 @@ impl Job {
             path: path.into(),
             source: None,
             key: None,
-            canonical: None,
+            folder: None,
             settings: Arc::default(),
             resume: Resume::Continue,
             follow_links: true,
@@ -69,10 +70,10 @@ impl Job {
         Self { key, ..self }
     }
 
-    /// Sets [`canonical`](Self::canonical).
+    /// Sets [`folder`](Self::folder).
     #[must_use]
-    pub fn with_canonical(self, canonical: Option<PathBuf>) -> Self {
-        Self { canonical, ..self }
+    pub fn with_folder(self, folder: Option<Arc<Path>>) -> Self {
+        Self { folder, ..self }
     }
 
     /// Sets [`settings`](Self::settings).
@@ -108,9 +109,9 @@ impl Job {
         if let Some(key) = &self.key {
             return key.clone();
         }
-        match &self.canonical {
-            Some(canonical) => path_key(canonical),
-            None => path_key(self.path.canonicalize().as_ref().unwrap_or(&self.path)),
+        match (&self.folder, self.path.file_name()) {
+            (Some(folder), Some(name)) => path_key(&folder.join(name)),
+            _ => path_key(self.path.canonicalize().as_ref().unwrap_or(&self.path)),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use walkdir::{DirEntry, WalkDir};
@@ -122,8 +123,8 @@ pub struct FoundFile {
     pub bytes: u64,
     /// It was found in a folder, so it must not be a symbolic link: not when it was found, and not when it is opened.
     pub in_folder: bool,
-    /// Where it is without any links, if that is known.
-    pub canonical: Option<PathBuf>,
+    /// The folder that it lies in without any links, if it was found in one. Files of the same folder share it.
+    pub folder: Option<Arc<Path>>,
 }
 
 /// What was found.
@@ -170,44 +171,55 @@ pub fn find_and_tell(named: &[PathBuf], selection: &Selection, on_first: impl Fn
                     path: path.clone(),
                     bytes: metadata.len(),
                     in_folder: false,
-                    canonical: None,
+                    folder: None,
                 };
                 taken(&mut found, file);
             }
             Err(error) => found.errors.push((path.clone(), error)),
         }
     }
-    let mut seen = HashSet::new();
-    let mut folders = Folders::default();
-    let files = std::mem::take(&mut found.files);
-    for mut file in files {
-        file.canonical = folders.canonical(&file);
-        if seen.insert(file.canonical.as_ref().unwrap_or(&file.path).clone()) {
-            found.files.push(file);
-        } else {
+    if named.len() > 1 {
+        // Only what was named twice, or lies in a folder that was, is found twice.
+        let (mut seen, mut repeated) = (HashSet::new(), 0);
+        found.files.retain(|file| {
+            let is_new = seen.insert(file.canonical());
+            repeated += usize::from(!is_new);
+            is_new
+        });
+        for _ in 0..repeated {
             found.leave_out(LeftOut::Repeated);
         }
     }
     found
 }
 
+impl FoundFile {
+    /// Where it is without any links, as far as that can be found out.
+    fn canonical(&self) -> PathBuf {
+        match (&self.folder, self.path.file_name()) {
+            (Some(folder), Some(name)) => folder.join(name),
+            _ => self
+                .path
+                .canonicalize()
+                .unwrap_or_else(|_| self.path.clone()),
+        }
+    }
+}
+
 /// The folder that was asked for last, and what it is without links: those who share one come one after the other.
 #[derive(Default)]
-struct Folders(Option<(PathBuf, PathBuf)>);
+struct Folders(Option<(PathBuf, Arc<Path>)>);
 
 impl Folders {
-    fn canonical(&mut self, file: &FoundFile) -> Option<PathBuf> {
-        // What was found in a folder is no link itself.
-        let (true, Some(folder), Some(name)) =
-            (file.in_folder, file.path.parent(), file.path.file_name())
-        else {
-            return file.path.canonicalize().ok();
-        };
+    /// That of a file that was found in one, and so is no link itself.
+    fn of(&mut self, file: &Path) -> Option<Arc<Path>> {
+        let folder = file.parent()?;
         if self.0.as_ref().is_none_or(|(last, _)| last != folder) {
             let canonical = folder.canonicalize().ok()?;
-            self.0 = Some((folder.to_owned(), canonical));
+            self.0 = Some((folder.to_owned(), canonical.into()));
         }
-        self.0.as_ref().map(|(_, canonical)| canonical.join(name))
+        let (_, canonical) = self.0.as_ref()?;
+        Some(Arc::clone(canonical))
     }
 }
 
@@ -217,6 +229,7 @@ fn search(
     found: &mut Found,
     taken: &mut impl FnMut(&mut Found, FoundFile),
 ) {
+    let mut folders = Folders::default();
     let mut walk = WalkDir::new(folder).sort_by_file_name().into_iter();
     while let Some(entry) = walk.next() {
         let entry = match entry {
@@ -241,11 +254,12 @@ fn search(
             match selection.reason_against(below, bytes) {
                 Some(reason) => found.leave_out(reason),
                 None => {
+                    let path = entry.into_path();
                     let file = FoundFile {
-                        path: entry.into_path(),
+                        folder: folders.of(&path),
+                        path,
                         bytes,
                         in_folder: true,
-                        canonical: None,
                     };
                     taken(found, file);
                 }
@@ -355,10 +369,10 @@ mod tests {
         let found = find(&[link, alias], &Selection::default());
         let real = dir.path().canonicalize().unwrap();
         let expected = ["shoot/a.mp4", "shoot/b.mp4", "shoot/below/c.mp4", "d.mp4"];
-        let canonical: Vec<_> = found.files.iter().map(|it| it.canonical.clone()).collect();
-        assert_eq!(canonical, expected.map(|name| Some(real.join(name))));
+        let canonical: Vec<_> = found.files.iter().map(|it| it.canonical()).collect();
+        assert_eq!(canonical, expected.map(|name| real.join(name)));
         for file in &found.files {
-            assert_eq!(file.canonical, file.path.canonicalize().ok());
+            assert_eq!(file.canonical(), file.path.canonicalize().unwrap());
         }
     }
 

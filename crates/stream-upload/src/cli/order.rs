@@ -40,8 +40,10 @@ impl Order {
         &self,
         jobs: impl IntoIterator<Item = (u64, Job)>,
         at_once: usize,
-    ) -> Vec<Job> {
-        let (mut urgent, mut others) = (Vec::new(), Vec::new());
+    ) -> impl Iterator<Item = Job> {
+        let jobs = jobs.into_iter();
+        let mut urgent = Vec::new();
+        let mut others = Vec::with_capacity(jobs.size_hint().0);
         for (bytes, job) in jobs {
             let known = (!self.expiries.is_empty()).then(|| job.source_key());
             match known.and_then(|key| self.expiries.get(&key)) {
@@ -51,19 +53,20 @@ impl Order {
         }
         urgent.sort_by_key(|(expiry, _)| *expiry);
         let urgent = urgent.into_iter().map(|(_, job)| job);
-        urgent.chain(without_tail(others, at_once)).collect()
+        urgent.chain(without_tail(others, at_once))
     }
 }
 
 /// The same, in an order that leaves no connection alone with a large one at the end.
-fn without_tail<T>(sized: Vec<(u64, T)>, at_once: usize) -> impl Iterator<Item = T> {
+fn without_tail<T>(mut sized: Vec<(u64, T)>, at_once: usize) -> impl Iterator<Item = T> {
     let total: u64 = sized.iter().map(|(bytes, _)| bytes).sum();
     let share = total / (TAIL * at_once.max(1) as u64);
     let is_large = |bytes: u64| at_once > 1 && bytes > share;
-    let (mut large, small): (Vec<_>, Vec<_>) =
-        sized.into_iter().partition(|(bytes, _)| is_large(*bytes));
+    // Of most folders none are, and the list is long.
+    let large = sized.extract_if(.., |(bytes, _)| is_large(*bytes));
+    let mut large: Vec<_> = large.collect();
     large.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
-    let (mut large, mut small) = (large.into_iter(), small.into_iter());
+    let (mut large, mut small) = (large.into_iter(), sized.into_iter());
     let mut turn = false;
     std::iter::from_fn(move || {
         turn = !turn;
@@ -100,11 +103,9 @@ mod tests {
             store.commit(&[Change::Put(fingerprint, record)]).unwrap();
         }
         let jobs = ["/a", "/b", "/c", "/d"].map(|path| (100, Job::new(path)));
-        let sorted = Order::of(&store).sort(jobs, 4);
-        let paths: Vec<_> = sorted
-            .iter()
-            .map(|job| job.path.to_str().unwrap())
-            .collect();
+        let order = Order::of(&store);
+        let sorted = order.sort(jobs, 4);
+        let paths: Vec<_> = sorted.map(|job| job.path.display().to_string()).collect();
         assert_eq!(paths, ["/d", "/b", "/a", "/c"]);
     }
 

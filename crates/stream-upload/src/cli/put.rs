@@ -70,7 +70,7 @@ async fn put(plan: PutPlan, found: Option<Found>, console: &Console) -> Result<C
         Place::Local(_) => None,
         Place::Remote(remote) => Some(door(remote, &transport, &asking)?),
     };
-    let found = match found {
+    let mut found = match found {
         Some(found) => found,
         None => search(&plan, door.as_ref()).await?,
     };
@@ -153,19 +153,21 @@ async fn put(plan: PutPlan, found: Option<Found>, console: &Console) -> Result<C
         let renderer = Arc::clone(&renderer);
         tokio::spawn(bandwidth.keep(uploader.clone(), reread, renderer))
     });
-    let job = |file: &FoundFile| {
-        let job = Job::new(&file.path).with_canonical(file.canonical.clone());
+    let job = |file: FoundFile| {
+        let job = Job::new(file.path).with_folder(file.folder);
         (file.bytes, job.with_follow_links(!file.in_folder))
     };
-    let mut jobs: Vec<(u64, Job)> = found.files.iter().map(job).collect();
+    let files = std::mem::take(&mut found.files);
+    let mut stdin_job = None;
     if let Some(stdin) = plan.stdin {
         let source =
             super::stdin::source(stdin, &remote.target, &uploader, &plan.state_dir, &renderer);
         let source = source.await?;
         let bytes = source.length().known().unwrap_or_default();
-        jobs.push((bytes, Job::from_source(super::stdin::LABEL, source)));
+        stdin_job = Some((bytes, Job::from_source(super::stdin::LABEL, source)));
     }
-    let jobs = jobs.into_iter().map(|(bytes, job)| {
+    let jobs = files.into_iter().map(job).chain(stdin_job);
+    let jobs = jobs.map(|(bytes, job)| {
         let job = job
             .with_key(plan.key.clone())
             .with_settings(Arc::clone(&plan.settings))
