@@ -47,8 +47,8 @@ struct Figures {
     /// The shortest answer to a request without a body, and how many there were.
     round_trip: Option<Duration>,
     answers: u32,
-    /// They are told from when the request had left.
-    left_seen: bool,
+    /// One of them had to wait for its connection, and that was as far away.
+    connected: bool,
     /// Bytes per second over one connection, and over several for one upload.
     one: Option<f64>,
     many: Option<f64>,
@@ -57,26 +57,26 @@ struct Figures {
 }
 
 impl Measured {
-    /// A request without a body was answered: so long after it left, if the transport knows that, else so long after it was
-    /// to leave, which may have waited for a connection.
+    /// A request without a body was answered, `after` it was to leave. If it had to wait for a connection first, the transport may
+    /// know how long.
     pub(crate) fn answered(&self, answer: &http::Extensions, after: Duration) {
         let mut figures = self.figures();
-        let known = answer.get::<AnsweredAfter>();
-        if known.is_some() {
-            figures.left_seen = true;
-        }
-        let after = known.map_or(after, |known| known.0);
+        let known = answer.get::<AnsweredAfter>().map(|known| known.0);
+        // A server that has just woken up is slow to answer, and not to connect.
+        figures.connected |= known.is_some_and(|known| after.saturating_sub(known) >= FAR);
+        let after = known.unwrap_or(after);
         let shortest = figures.round_trip.map_or(after, |known| known.min(after));
         figures.round_trip = Some(shortest);
         figures.answers = figures.answers.saturating_add(1);
     }
 
-    /// How long the way is; `None` where that is not known well enough: the first answer also waited for its connection.
+    /// How long the way is; `None` where that is not known well enough: the first answer may have waited for its connection, or
+    /// for a server that slept.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         let figures = self.figures();
         figures
             .round_trip
-            .filter(|round_trip| figures.left_seen || figures.answers > 1 || *round_trip < FAR)
+            .filter(|round_trip| figures.connected || figures.answers > 1 || *round_trip < FAR)
     }
 
     /// One connection brought so many bytes per second.
@@ -171,12 +171,16 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_tells_when_its_question_had_left_is_believed_at_once() {
-        let measured = Measured::default();
-        let mut answer = http::Extensions::new();
-        answer.insert(AnsweredAfter(Duration::from_millis(30)));
-        measured.answered(&answer, Duration::from_millis(90));
-        assert_eq!(measured.round_trip(), Some(Duration::from_millis(30)));
+    fn the_first_answer_is_believed_if_its_connection_took_as_long() {
+        let answered = |after, of| {
+            let measured = Measured::default();
+            let mut answer = http::Extensions::new();
+            answer.insert(AnsweredAfter(Duration::from_millis(after)));
+            measured.answered(&answer, Duration::from_millis(of));
+            measured.round_trip()
+        };
+        assert_eq!(answered(30, 60), Some(Duration::from_millis(30)));
+        assert_eq!(answered(30, 31), None, "near, but slow to wake up");
     }
 
     #[test]
