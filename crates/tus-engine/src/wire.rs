@@ -291,7 +291,10 @@ impl Driver {
     fn resize(&mut self, bytes: u64) {
         tracing::debug!(upload = ?self.id, bytes, "another chunk size");
         self.upload.set_chunk_bytes(bytes);
-        self.measured.keep_chunk_bytes(bytes);
+        // How short those of a part are says nothing about the server.
+        if self.portion.is_none() {
+            self.measured.keep_chunk_bytes(bytes);
+        }
     }
 
     /// Reads the body of an answer: its words if it is a refusal, and to its end so that the connection can be used again. One
