@@ -258,8 +258,9 @@ impl Retrospect<'_> {
 
 /// Looks at a source, if need be on a thread that may block: samples are read, and from a disk that sleeps that takes seconds.
 pub(crate) async fn evidence(source: &Arc<dyn Source>) -> Result<Option<Evidence>, UploadError> {
-    if let Some(evidence) = source.evidence_at_once() {
-        return Ok(Some(evidence));
+    // What else is wrong with it, the thread meets as well.
+    if let Ok(evidence) = source.evidence_at_once() {
+        return Ok(evidence);
     }
     let source = Arc::clone(source);
     let evidence = tokio::task::spawn_blocking(move || source.evidence()).await;

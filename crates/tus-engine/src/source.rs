@@ -44,9 +44,12 @@ pub trait Source: Send + Sync + 'static {
         Ok(None)
     }
 
-    /// The same, if it can be had at once; `None` where a thread has to wait for it.
-    fn evidence_at_once(&self) -> Option<Evidence> {
-        None
+    /// The same, if it can be had at once.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where a thread has to wait for it.
+    fn evidence_at_once(&self) -> io::Result<Option<Evidence>> {
+        Err(io::ErrorKind::WouldBlock.into())
     }
 
     /// What it looked like when it was opened.
@@ -270,12 +273,10 @@ impl Source for FileSource {
         Evidence::of(&self.file).map(Some)
     }
 
-    fn evidence_at_once(&self) -> Option<Evidence> {
-        if self.try_cached.load(Ordering::Relaxed) {
-            Evidence::cached(&self.file)
-        } else {
-            None
-        }
+    fn evidence_at_once(&self) -> io::Result<Option<Evidence>> {
+        let try_cached = self.try_cached.load(Ordering::Relaxed);
+        let cached = try_cached.then(|| Evidence::cached(&self.file)).flatten();
+        cached.map(Some).ok_or(io::ErrorKind::WouldBlock.into())
     }
 
     fn opened_as(&self) -> Look {
@@ -325,6 +326,10 @@ impl Source for BytesSource {
             .min(self.0.len());
         let bytes = self.0.slice(start..);
         Box::pin(async move { Ok(bytes) })
+    }
+
+    fn evidence_at_once(&self) -> io::Result<Option<Evidence>> {
+        self.evidence()
     }
 }
 

@@ -42,7 +42,7 @@ impl Source for PartSource {
         self.whole.evidence()
     }
 
-    fn evidence_at_once(&self) -> Option<Evidence> {
+    fn evidence_at_once(&self) -> io::Result<Option<Evidence>> {
         self.whole.evidence_at_once()
     }
 
