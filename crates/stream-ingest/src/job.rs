@@ -25,8 +25,8 @@ pub struct Job {
     pub source: Option<Arc<dyn Source>>,
     /// What it is known as from run to run. Default: its canonical path.
     pub key: Option<String>,
-    /// The folder that the file lies in without any links, if that is known and the file is no link either. Default: it is found
-    /// out.
+    /// The folder that the file lies in without any links, if that is known and the file is no link either. Default: where the file
+    /// really is, is found out whenever it is asked for.
     pub folder: Option<Arc<Path>>,
     /// What is told about it.
     pub settings: Arc<VideoSettings>,

@@ -123,7 +123,7 @@ pub struct FoundFile {
     pub bytes: u64,
     /// It was found in a folder, so it must not be a symbolic link: not when it was found, and not when it is opened.
     pub in_folder: bool,
-    /// The folder that it lies in without any links, if it was found in one. Files of the same folder share it.
+    /// The folder that it lies in without any links, unless it is one itself. Files that come one after the other share it.
     pub folder: Option<Arc<Path>>,
 }
 
@@ -163,15 +163,17 @@ pub fn find_and_tell(named: &[PathBuf], selection: &Selection, on_first: impl Fn
             tell();
         }
     };
+    let mut folders = Folders::default();
     for path in named {
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => search(path, selection, &mut found, &mut taken),
             Ok(metadata) => {
+                // What a link is known as, only its target says.
                 let file = FoundFile {
+                    folder: folders.of(path).filter(|_| !path.is_symlink()),
                     path: path.clone(),
                     bytes: metadata.len(),
                     in_folder: false,
-                    folder: None,
                 };
                 taken(&mut found, file);
             }
@@ -180,14 +182,12 @@ pub fn find_and_tell(named: &[PathBuf], selection: &Selection, on_first: impl Fn
     }
     if named.len() > 1 {
         // Only what was named twice, or lies in a folder that was, is found twice.
-        let (mut seen, mut repeated) = (HashSet::new(), 0);
-        found.files.retain(|file| {
-            let is_new = seen.insert(file.canonical());
-            repeated += usize::from(!is_new);
-            is_new
-        });
-        for _ in 0..repeated {
-            found.leave_out(LeftOut::Repeated);
+        let mut seen = HashSet::new();
+        let all = found.files.len();
+        found.files.retain(|file| seen.insert(file.canonical()));
+        let repeated = all - found.files.len();
+        if repeated > 0 {
+            found.left_out.insert(LeftOut::Repeated, repeated);
         }
     }
     found
@@ -211,9 +211,12 @@ impl FoundFile {
 struct Folders(Option<(PathBuf, Arc<Path>)>);
 
 impl Folders {
-    /// That of a file that was found in one, and so is no link itself.
+    /// That of a file which is no link itself.
     fn of(&mut self, file: &Path) -> Option<Arc<Path>> {
-        let folder = file.parent()?;
+        let folder = match file.parent()? {
+            here if here.as_os_str().is_empty() => Path::new("."),
+            folder => folder,
+        };
         if self.0.as_ref().is_none_or(|(last, _)| last != folder) {
             let canonical = folder.canonicalize().ok()?;
             self.0 = Some((folder.to_owned(), canonical.into()));

@@ -47,7 +47,7 @@ async fn slow_server((certificate, key): (&str, &str), pause: Duration) -> Serve
     Server::start(move |stream| {
         let acceptor = acceptor.clone();
         async move {
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(pause).await; // how slow the server is, nothing is waited for
             if let Ok(mut stream) = acceptor.accept(stream).await {
                 read_head(&mut stream).await;
                 stream

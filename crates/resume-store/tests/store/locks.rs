@@ -240,7 +240,7 @@ fn write_alone_while(folder: &Path, harm: impl Fn() + Sync) {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 harm();
-                thread::sleep(Duration::from_millis(1));
+                thread::sleep(Duration::from_millis(1)); // the vandal's pace, nothing is waited for
             }
         });
         let outcomes = children
