@@ -39,14 +39,14 @@ pub(super) async fn by_rename() -> Ended {
     };
     stop_each_upload_early(&site.emulator);
     let first = Process::spawn(put()).unwrap();
-    let waiting = || {
-        let requests = site.emulator.requests();
+    let all_wait = |emulator: &EmulatorHandle| {
+        let requests = emulator.requests();
         let heads = requests.into_iter().filter(|it| it.method == "HEAD");
-        heads.map(|it| it.upload).collect::<BTreeSet<_>>().len() as u64
+        heads.map(|it| it.upload).collect::<BTreeSet<_>>().len() as u64 == FILES
     };
-    while waiting() < FILES {
-        assert!(first.is_running(), "{:?}", end(&first).await);
-        tokio::time::sleep(Duration::from_millis(10)).await;
+    tokio::select! {
+        () = site.emulator.wait_until(all_wait) => {}
+        ended = end(&first) => panic!("{ended:?}"),
     }
     first.kill_9();
     first.wait(PATIENCE).await.unwrap();

@@ -65,9 +65,9 @@ pub(super) async fn full() -> Ended {
     site.proxy
         .wait_until(|counters| counters.body_up >= sent + 2 * MIB)
         .await;
-    while site.emulator.uploads().len() < created {
-        assert!(process.is_running());
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    tokio::select! {
+        () = site.emulator.wait_until(|emulator| emulator.uploads().len() >= created) => {}
+        ended = end(&process) => panic!("{ended:?}"),
     }
     let filler = disk.fill();
     let ended = end(&process).await.expect(0);
